@@ -1,0 +1,98 @@
+//! One type per kind of thing, so that an image id cannot be passed where an operation id is
+//! meant. All of them are UUIDs and look like UUIDs on the wire.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A fresh id, sortable by the time it was made (UUID version 7).
+            #[must_use]
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// Wraps a UUID that is known to name this kind of thing.
+            #[must_use]
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The bare UUID.
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Uuid::parse_str(text)
+                    .map(Self)
+                    .map_err(|_| InvalidId { what: $what })
+            }
+        }
+    };
+}
+
+/// A text that is not a UUID where one was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} must be a UUID such as 12345678-9abc-4aba-9eda-0123456789ab")]
+pub struct InvalidId {
+    what: &'static str,
+}
+
+id_type!(
+    /// An immutable filesystem snapshot. Imported images have a version 5 id derived from
+    /// project and content; results of runs a version 7 id.
+    ImageId, "image"
+);
+id_type!(
+    /// One asynchronous job: a run or an import.
+    OperationId, "operation"
+);
+id_type!(
+    /// Uploaded bytes of one project; the same content has the same id.
+    FileId, "file"
+);
+id_type!(
+    /// What one run or import wrote, as a folder in the layer store. Never on the wire.
+    LayerId, "layer"
+);
+id_type!(
+    /// The scope of all data. A token belongs to one project.
+    ProjectId, "project"
+);
+id_type!(
+    /// An access token. The secret itself is never stored.
+    TokenId, "token"
+);

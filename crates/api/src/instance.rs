@@ -1,0 +1,294 @@
+//! Runs: what a client asks for and what comes of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::ImageRef;
+use crate::limits;
+use crate::stream::{ClosableStreamRepr, StreamRepr};
+use crate::{FileId, OperationId};
+
+/// Environment as requests carry it; `null` and `""` remove a preserved variable.
+pub type EnvMap = BTreeMap<String, Option<String>>;
+
+/// What a run may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceLimits {
+    /// Most bytes the run may write; default 12 GiB.
+    #[serde(default = "default_max_layer_bytes")]
+    pub max_layer_bytes: u64,
+}
+
+impl Default for ResourceLimits {
+    fn default() -> Self {
+        Self { max_layer_bytes: limits::DEFAULT_MAX_LAYER_BYTES }
+    }
+}
+
+const fn default_max_layer_bytes() -> u64 {
+    limits::DEFAULT_MAX_LAYER_BYTES
+}
+
+/// Network of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Networking {
+    /// Whether the run reaches the outside; default true. Loopback is always there.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+impl Default for Networking {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// An uploaded file placed into the sandbox before the command starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachedFile {
+    /// The uploaded file.
+    pub uuid: FileId,
+    /// Owner; default 0.
+    #[serde(default)]
+    pub uid: u32,
+    /// Group; default 0.
+    #[serde(default)]
+    pub gid: u32,
+    /// Octal text such as `"0644"`, `"4755"`, `"0o644"`, or a full `st_mode`; default 0644.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+/// Body of `POST /instances`, and the metadata of the operation (there with `image` resolved).
+/// Unknown keys are ignored. Omitted keys have the defaults named at each field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceSpawnRequest {
+    /// A shell expression when `shell`, else an executable (looked up in `PATH`).
+    pub command: String,
+    /// The image to start from.
+    pub image: ImageRef,
+    /// Keep nothing of what the run writes; default false.
+    #[serde(default)]
+    pub disposable: bool,
+    /// Default `linuxkit`.
+    #[serde(default = "default_hostname")]
+    pub hostname: String,
+    /// Arguments when not `shell`; with `shell` they become `$0`'s positional parameters.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Run through `$SHELL` or `/bin/sh -c`; default false.
+    #[serde(default)]
+    pub shell: bool,
+    /// Added to the image's environment; default none.
+    #[serde(default)]
+    pub env: Option<EnvMap>,
+    /// Keep the merged environment with the resulting image; default false.
+    #[serde(default)]
+    pub preserve_env: bool,
+    /// Keep the initial working directory with the resulting image; default false.
+    #[serde(default)]
+    pub preserve_cwd: bool,
+    /// Absolute, or empty for the image's own, else `/`; made when missing.
+    #[serde(default)]
+    pub cwd: String,
+    /// User; default 0.
+    #[serde(default)]
+    pub uid: u32,
+    /// Group; default 0.
+    #[serde(default)]
+    pub gid: u32,
+    /// Limits; default see [`ResourceLimits`].
+    #[serde(default)]
+    pub resources_limits: ResourceLimits,
+    /// Network; default on.
+    #[serde(default)]
+    pub networking: Networking,
+    /// Fed to the command; default: an empty, closed stdin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<ClosableStreamRepr>,
+    /// Seconds; default 600, at most 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u32>,
+    /// Bytes of each stream kept in the log; default 1 MiB, at most 10 MiB.
+    #[serde(default = "default_truncate")]
+    pub truncate_output_at: u64,
+    /// Destination path → uploaded file; default none.
+    #[serde(default)]
+    pub files: BTreeMap<String, AttachedFile>,
+}
+
+fn default_hostname() -> String {
+    limits::DEFAULT_HOSTNAME.to_owned()
+}
+
+const fn default_truncate() -> u64 {
+    limits::DEFAULT_TRUNCATE_OUTPUT_AT
+}
+
+impl InstanceSpawnRequest {
+    /// A request with every default.
+    #[must_use]
+    pub fn new(command: impl Into<String>, image: ImageRef) -> Self {
+        Self {
+            command: command.into(),
+            image,
+            disposable: false,
+            hostname: default_hostname(),
+            args: Vec::new(),
+            shell: false,
+            env: None,
+            preserve_env: false,
+            preserve_cwd: false,
+            cwd: String::new(),
+            uid: 0,
+            gid: 0,
+            resources_limits: ResourceLimits::default(),
+            networking: Networking::default(),
+            stdin: None,
+            timeout: None,
+            truncate_output_at: default_truncate(),
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+/// Answer to `POST /instances`: the request as understood, and the operation's id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceSpawnResponse {
+    /// The operation.
+    pub uuid: OperationId,
+    /// The request, `image` resolved to an id.
+    #[serde(flatten)]
+    pub request: InstanceSpawnRequest,
+    /// Always null here; the result comes with the operation.
+    pub result: Option<InstanceResult>,
+}
+
+/// Body of `POST /operations/{id}/subprocesses`: a further process in a running sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecSpec {
+    /// As in [`InstanceSpawnRequest::command`].
+    pub command: String,
+    /// As in [`InstanceSpawnRequest::args`].
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// As in [`InstanceSpawnRequest::shell`].
+    #[serde(default)]
+    pub shell: bool,
+    /// As in [`InstanceSpawnRequest::env`].
+    #[serde(default)]
+    pub env: Option<EnvMap>,
+    /// As in [`InstanceSpawnRequest::cwd`].
+    #[serde(default)]
+    pub cwd: String,
+    /// As in [`InstanceSpawnRequest::uid`].
+    #[serde(default)]
+    pub uid: u32,
+    /// As in [`InstanceSpawnRequest::gid`].
+    #[serde(default)]
+    pub gid: u32,
+    /// As in [`InstanceSpawnRequest::stdin`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<ClosableStreamRepr>,
+    /// As in [`InstanceSpawnRequest::truncate_output_at`].
+    #[serde(default = "default_truncate")]
+    pub truncate_output_at: u64,
+}
+
+/// Answer to a subprocess create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spid {
+    /// The process in its sandbox: 1 is the command, 2 and up are later ones.
+    pub spid: u32,
+}
+
+/// What a process used, in the units of getrusage unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Block input operations.
+    pub block_input: i64,
+    /// Block output operations.
+    pub block_output: i64,
+    /// CPU seconds times the configured price; 0 unless a price is set.
+    pub cost: f64,
+    /// Wall time in seconds.
+    pub elapsed_time: f64,
+    /// Involuntary context switches.
+    pub involuntary_switches: i64,
+    /// Peak resident memory in KiB.
+    pub max_rss: i64,
+    /// Wall time on the monotonic clock in seconds.
+    pub monotonic_time: f64,
+    /// Page faults without I/O.
+    pub page_faults: i64,
+    /// Page faults with I/O.
+    pub page_faults_io: i64,
+    /// Shared memory.
+    pub shared_memory: i64,
+    /// Signals received.
+    pub signals: i64,
+    /// Swaps.
+    pub swaps: i64,
+    /// Seconds in the kernel.
+    pub system_cpu_time: f64,
+    /// Unshared memory.
+    pub unshared_memory: i64,
+    /// Seconds in user space.
+    pub user_cpu_time: f64,
+    /// Voluntary context switches.
+    pub voluntary_switches: i64,
+}
+
+/// How a process ended, or that it runs: then `exit_code` and `signal` are both −1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessState {
+    /// Never true.
+    pub continued: bool,
+    /// Whether the signal produced a core dump.
+    pub core_dump: bool,
+    /// 0 to 255; −1 while running or when killed.
+    pub exit_code: i32,
+    /// Process id inside the sandbox.
+    pub pid: i32,
+    /// The signal that ended it; −1 when none did.
+    pub signal: i32,
+    /// Never true.
+    pub stopped: bool,
+    /// Whether the timeout ended it.
+    pub timed_out: bool,
+}
+
+impl Default for ProcessState {
+    fn default() -> Self {
+        Self {
+            continued: false,
+            core_dump: false,
+            exit_code: -1,
+            pid: 0,
+            signal: -1,
+            stopped: false,
+            timed_out: false,
+        }
+    }
+}
+
+/// Result of a process, folded from its events.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstanceResult {
+    /// What it used.
+    pub resources: Resources,
+    /// How it ended.
+    pub state: ProcessState,
+    /// Its output, up to the cap.
+    pub stdout: StreamRepr,
+    /// Its error output, up to the cap.
+    pub stderr: StreamRepr,
+}

@@ -1,0 +1,3 @@
+//! The contree command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Rust SDK: the raw API, retries, event streams, uploads.

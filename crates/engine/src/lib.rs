@@ -1,0 +1,1 @@
+//! Joins records, images and sandbox: operations from request to committed image.

@@ -1,0 +1,1 @@
+//! What is known: all SQL, on embedded SQLite.

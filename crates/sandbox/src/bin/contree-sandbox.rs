@@ -1,0 +1,3 @@
+//! The resident launcher.
+
+fn main() {}

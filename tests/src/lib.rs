@@ -1,0 +1,1 @@
+//! End-to-end tests over HTTP and the command line.
