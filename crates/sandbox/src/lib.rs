@@ -1,1 +1,3 @@
 //! Where a command runs: the only crate that touches the kernel.
+
+pub mod slot;
