@@ -1,1 +1,30 @@
 //! The filesystem a run starts from and becomes: layer store, import, inspect, uploads.
+//!
+//! [`Store`] is the door: it owns one folder on disk ([`layout`] draws it) and hands out what a
+//! run needs (a chain of layers to stand on, an upper to write to), takes back what a run wrote
+//! ([`Store::commit`]), merges layers so that chains stay short, keeps uploads, and looks into
+//! images without mounting them ([`view`]).
+//!
+//! Everything here works on trees that strangers wrote. Paths inside such a tree are resolved by
+//! the kernel with the tree as root ([`RootDir`]), whole trees are walked with one descriptor
+//! however deep they are, and no name is ever joined to a host path.
+
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod cursor;
+pub mod import;
+pub mod layout;
+mod measure;
+mod remove;
+pub mod root_dir;
+mod staging;
+pub mod store;
+mod trash;
+mod upper;
+
+pub use measure::Usage;
+pub use root_dir::{Dir, RootDir};
+pub use staging::Staged;
+pub use store::{Leftovers, Store, StoreError};
+pub use upper::Upper;

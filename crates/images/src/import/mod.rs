@@ -1,0 +1,1 @@
+//! Bringing an image in from a registry or an archive, as one flat layer.
