@@ -1,3 +1,48 @@
-//! Developer commands.
+//! The developer's one door: `cargo xtask` lists the commands, and each has a file here.
 
-fn main() {}
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a command line that shows its steps")]
+
+mod bench;
+mod build;
+mod check;
+mod debian;
+mod deny;
+mod programs;
+mod quickstart;
+mod test;
+
+use clap::Parser;
+
+/// Build, check, test, try out and measure this project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+enum Command {
+    /// Build `contree` and the static `contree-sandbox` side by side into target/<profile>/
+    Build(build::Args),
+    /// Check format, lints, the direction of dependencies and the rules of the house
+    Check,
+    /// Check licences and banned crates (needs cargo-deny)
+    Deny,
+    /// Set up what the tests need and run all of them
+    Test(test::Args),
+    /// Walk through the main job on this machine, showing each command and its output
+    Quickstart(quickstart::Args),
+    /// Measure this machine and write target/bench/*.json
+    Bench(bench::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Build(args) => {
+            let built = build::run(&args)?;
+            println!("{}\n{}", built.contree.display(), built.sandbox.display());
+            Ok(())
+        }
+        Command::Check => check::run(),
+        Command::Deny => deny::run(),
+        Command::Test(args) => test::run(&args),
+        Command::Quickstart(args) => quickstart::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}

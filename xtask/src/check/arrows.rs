@@ -1,0 +1,136 @@
+//! Dependencies go one way, as ARCHITECTURE.md draws it.
+
+use std::process::Stdio;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::programs::{self, cargo};
+
+/// Every crate of the workspace with the crates of the workspace that it may depend on, tests
+/// and build scripts included.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("contree-api", &[]),
+    ("contree-records", &["contree-api"]),
+    ("contree-images", &["contree-api"]),
+    ("contree-sandbox", &["contree-api"]),
+    (
+        "contree-engine",
+        &[
+            "contree-api",
+            "contree-records",
+            "contree-images",
+            "contree-sandbox",
+        ],
+    ),
+    ("contree-server", &["contree-api", "contree-engine"]),
+    ("contree-client", &["contree-api"]),
+    // The server only for `contree serve` and `contree doctor`, and only on Linux.
+    (
+        "contree-cli",
+        &["contree-api", "contree-client", "contree-server"],
+    ),
+    ("contree-e2e", &["contree-api", "contree-client"]),
+    ("contree-bench", &["contree-api", "contree-client"]),
+    ("xtask", &[]),
+];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// Set for folders of this workspace, absent for crates of a registry.
+    path: Option<String>,
+}
+
+/// What goes against the drawing, one sentence each.
+pub(super) fn faults() -> anyhow::Result<Vec<String>> {
+    let text = programs::output(
+        cargo()
+            .args(["metadata", "--locked", "--no-deps", "--format-version", "1"])
+            .stderr(Stdio::inherit()),
+    )?;
+    let metadata: Metadata =
+        serde_json::from_str(&text).context("cannot read what cargo metadata wrote")?;
+    Ok(against(&metadata))
+}
+
+fn against(metadata: &Metadata) -> Vec<String> {
+    let mut faults = Vec::new();
+    for package in &metadata.packages {
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == package.name) else {
+            faults.push(format!(
+                "crate {} has no place in the drawing: give it one in ARCHITECTURE.md and in \
+                 xtask/src/check/arrows.rs",
+                package.name
+            ));
+            continue;
+        };
+        for dependency in package.dependencies.iter().filter(|d| d.path.is_some()) {
+            let own = dependency.name == package.name;
+            if !own && !allowed.contains(&dependency.name.as_str()) {
+                faults.push(format!(
+                    "{} depends on {}, against the arrows of ARCHITECTURE.md",
+                    package.name, dependency.name
+                ));
+            }
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arrow_that_points_back_is_named() {
+        let metadata = |dependency: &str| Metadata {
+            packages: vec![Package {
+                name: "contree-images".into(),
+                dependencies: vec![
+                    Dependency {
+                        name: dependency.into(),
+                        path: Some("crates/x".into()),
+                    },
+                    Dependency {
+                        name: "serde".into(),
+                        path: None,
+                    },
+                ],
+            }],
+        };
+        assert_eq!(against(&metadata("contree-api")), Vec::<String>::new());
+        assert_eq!(
+            against(&metadata("contree-records")),
+            ["contree-images depends on contree-records, against the arrows of ARCHITECTURE.md"]
+        );
+    }
+
+    #[test]
+    fn no_crate_points_at_one_that_points_back() {
+        for (name, allowed) in ARROWS {
+            for target in *allowed {
+                let back = ARROWS
+                    .iter()
+                    .find(|(other, _)| other == target)
+                    .expect("drawn")
+                    .1;
+                assert!(
+                    !back.contains(name),
+                    "{name} and {target} point at each other"
+                );
+            }
+        }
+    }
+}
