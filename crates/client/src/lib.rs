@@ -1,1 +1,34 @@
-//! The Rust SDK: the raw API, retries, event streams, uploads.
+//! The Rust SDK of the ConTree HTTP API.
+//!
+//! [`Client`] has one method per route, in [`routes`] by resource, and nothing on top of them but
+//! what every caller needs: retries ([`retry`]), event streams that survive a dropped connection
+//! ([`events`]) and uploads that send a file only when the server does not have it
+//! ([`routes::files`]).
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), contree_client::Error> {
+//! use contree_client::{Client, Config};
+//!
+//! let client = Client::new(Config::new("http://127.0.0.1:9450", "token"))?;
+//! let image = client.find_image(&"ubuntu:latest".parse().expect("a tag")).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! The library reads no environment and no files it is not given, and prints nothing.
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod events;
+mod http;
+pub mod retry;
+pub mod routes;
+pub mod sse;
+
+pub use error::Error;
+pub use events::{EventFrame, EventStream, Follow};
+pub use http::{Client, Config, Download};
+pub use retry::RetryPolicy;
+pub use routes::files::{UploadStep, Uploaded};
+pub use routes::images::ImageFilter;
+pub use routes::operations::OperationFilter;

@@ -1,0 +1,135 @@
+//! What can go wrong between a call and its answer.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A call that did not give what it promises.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The base URL cannot be used.
+    #[error("{url:?} is not an http or https URL with a host")]
+    BaseUrl {
+        /// As given.
+        url: String,
+    },
+    /// The token or project has characters that a header cannot carry.
+    #[error("the {what} has characters that cannot be sent in a header")]
+    Header {
+        /// `token`, `project` or `user agent`.
+        what: &'static str,
+    },
+    /// The HTTP machinery could not be set up.
+    #[error("could not set up the HTTP client")]
+    Setup {
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The server could not be reached; nothing was sent.
+    #[error("could not connect to {url}")]
+    Connect {
+        /// Scheme, host and port.
+        url: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The connection broke, or the answer did not come in time. For requests that change
+    /// something it is not known whether they were carried out.
+    #[error("{request}: the connection failed before the answer was complete")]
+    Transport {
+        /// Method and path.
+        request: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Nothing came for too long.
+    #[error("{request}: no answer within {} seconds", after.as_secs())]
+    TimedOut {
+        /// Method and path.
+        request: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The server answered with an error.
+    #[error("{message}")]
+    Status {
+        /// Method and path.
+        request: String,
+        /// The HTTP status.
+        status: u16,
+        /// The server's own words, else the status' name.
+        message: String,
+        /// When to try again, if the server said.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is not what the contract says.
+    #[error("{request}: the answer is not what was expected: {reason}")]
+    Answer {
+        /// Method and path.
+        request: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The event stream of an operation broke again and again.
+    #[error("the event stream of operation {operation} broke {attempts} times without progress")]
+    Stream {
+        /// Which operation.
+        operation: contree_api::OperationId,
+        /// How often it was tried.
+        attempts: u32,
+        /// The last failure.
+        #[source]
+        source: Box<Error>,
+    },
+    /// The server reported a fault inside an event stream.
+    #[error("the server ended the event stream: {message}")]
+    InBand {
+        /// The server's words.
+        message: String,
+    },
+    /// An event stream broke the rules of the format.
+    #[error("the event stream is malformed")]
+    Frame {
+        /// How.
+        #[source]
+        source: crate::sse::FrameError,
+    },
+    /// A local file could not be read.
+    #[error("could not read {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The HTTP status, when the server answered with an error.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether the server said that there is no such thing in the project.
+    #[must_use]
+    pub const fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { status: 404, .. })
+    }
+
+    /// When the server asked to be tried again.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Event logs of operations, as streams.
+//!
+//! [`EventStream`] is one connection. [`Follow`] is what callers want: the events of an operation
+//! from the first to `completion`, over as many connections as it takes. How it goes on when a
+//! stream ends:
+//!
+//! ```text
+//! completion seen            → the end
+//! connection broke, sse_error, silence, 410, 425, 429, 5xx
+//!                            → wait (Retry-After or the schedule), connect with Last-Event-Id
+//! clean end, no completion   → ask for the operation: if it has ended, read the rest of its log
+//!                              once; else connect again
+//! ```
+//!
+//! Every event that comes resets the count of failures; [`MAX_FAILURES`] in a row are the end.
+//! Answers of 425 do not count: the operation waits for its turn, however long that takes.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use contree_api::OperationId;
+use contree_api::event::{Event, EventData};
+use reqwest::Response;
+
+use crate::http::Call;
+use crate::sse::{Frame, Parser};
+use crate::{Client, Error};
+
+/// Failures without an event between them after which [`Follow`] gives up; about a minute.
+pub const MAX_FAILURES: u32 = 15;
+
+/// Which events of a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Stay connected while the operation runs.
+    pub follow: bool,
+    /// Only events of this process.
+    pub spid: Option<u32>,
+    /// Only events after this id.
+    pub after: Option<u64>,
+}
+
+impl EventQuery {
+    pub(crate) fn call(&self, operation: OperationId) -> Call {
+        Call::get(format!("/operations/{operation}/events"))
+            .query_some("follow", self.follow.then_some(1))
+            .query_some("spid", self.spid)
+            .accept("text/event-stream")
+            .last_event_id(self.after)
+    }
+}
+
+/// One event as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventFrame {
+    /// Its id in the log.
+    pub id: Option<u64>,
+    /// The type, such as `stdout`.
+    pub kind: String,
+    /// The event, unless its type is one that this library does not know.
+    pub event: Option<Event>,
+    /// The event's JSON.
+    pub json: String,
+}
+
+/// The events of one connection.
+#[derive(Debug)]
+pub struct EventStream {
+    response: Response,
+    request: String,
+    idle_timeout: Duration,
+    parser: Parser,
+    ready: VecDeque<Frame>,
+}
+
+impl EventStream {
+    pub(crate) fn new(client: &Client, call: &Call, response: Response) -> Self {
+        Self {
+            response,
+            request: call.name(),
+            idle_timeout: client.idle_timeout(),
+            parser: Parser::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The next event; `None` at a clean end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] and [`Error::TimedOut`] when the connection broke or fell silent,
+    /// [`Error::InBand`] when the server reported a fault, [`Error::Frame`] and [`Error::Answer`]
+    /// when it does not keep to the format.
+    pub async fn next(&mut self) -> Result<Option<EventFrame>, Error> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return self.event(frame).map(Some);
+            }
+            let chunk = tokio::time::timeout(self.idle_timeout, self.response.chunk())
+                .await
+                .map_err(|_| Error::TimedOut {
+                    request: self.request.clone(),
+                    after: self.idle_timeout,
+                })?
+                .map_err(|source| Error::Transport {
+                    request: self.request.clone(),
+                    source: source.without_url(),
+                })?;
+            let Some(chunk) = chunk else { return Ok(None) };
+            let mut frames = Vec::new();
+            let fed = self.parser.feed(&chunk, &mut frames);
+            self.ready.extend(frames);
+            fed.map_err(|source| Error::Frame { source })?;
+        }
+    }
+
+    fn event(&self, frame: Frame) -> Result<EventFrame, Error> {
+        let kind = frame.event.unwrap_or_else(|| "message".to_owned());
+        if kind == "sse_error" {
+            return Err(Error::InBand {
+                message: frame.data,
+            });
+        }
+        let event = match serde_json::from_str::<Event>(&frame.data) {
+            Ok(event) => Some(event),
+            // New types may come; the log goes on around them.
+            Err(_) if serde_json::from_str::<serde::de::IgnoredAny>(&frame.data).is_ok() => None,
+            Err(error) => {
+                return Err(Error::Answer {
+                    request: self.request.clone(),
+                    reason: format!("an event of type {kind} is not JSON: {error}"),
+                });
+            }
+        };
+        let id = frame
+            .id
+            .and_then(|id| id.parse().ok())
+            .or_else(|| event.as_ref().map(|event| event.id));
+        Ok(EventFrame {
+            id,
+            kind,
+            event,
+            json: frame.data,
+        })
+    }
+}
+
+/// The events of an operation until it ends.
+#[derive(Debug)]
+pub struct Follow {
+    client: Client,
+    operation: OperationId,
+    spid: Option<u32>,
+    /// The one process that is followed has ended.
+    exited: bool,
+    last_id: Option<u64>,
+    stream: Option<EventStream>,
+    state: State,
+    failures: u32,
+    wait: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Reading while the operation runs.
+    Live,
+    /// It has ended; reading what is left of its log.
+    Rest,
+    /// A stream ended cleanly; whether the operation did too is to be asked.
+    Asking,
+    /// Nothing more to come.
+    Done,
+}
+
+impl Follow {
+    pub(crate) fn new(client: Client, operation: OperationId) -> Self {
+        Self {
+            client,
+            operation,
+            spid: None,
+            exited: false,
+            last_id: None,
+            stream: None,
+            state: State::Live,
+            failures: 0,
+            wait: None,
+        }
+    }
+
+    /// Only events of this process; the stream then ends without `completion`.
+    #[must_use]
+    pub fn spid(mut self, spid: u32) -> Self {
+        self.spid = Some(spid);
+        self
+    }
+
+    /// Only events after this id.
+    #[must_use]
+    pub fn after(mut self, id: Option<u64>) -> Self {
+        self.last_id = id;
+        self
+    }
+
+    /// The id of the last event handed out.
+    #[must_use]
+    pub const fn last_id(&self) -> Option<u64> {
+        self.last_id
+    }
+
+    /// The next event; `None` when there are no more. A log without `completion` is possible when
+    /// the operation has ended and its log was cut: the operation itself tells the outcome then.
+    /// Dropping the future loses no event.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] after [`MAX_FAILURES`], or at once what never heals (such as 404).
+    pub async fn next(&mut self) -> Result<Option<EventFrame>, Error> {
+        loop {
+            if let Some(wait) = self.wait {
+                tokio::time::sleep(wait).await;
+                self.wait = None;
+            }
+            let step = match self.state {
+                State::Done => return Ok(None),
+                State::Asking => self.ask().await,
+                State::Live | State::Rest => self.read().await,
+            };
+            match step {
+                Ok(Some(frame)) => return Ok(Some(frame)),
+                Ok(None) => {}
+                Err(error) => self.recover(error)?,
+            }
+        }
+    }
+
+    /// Reads the next event, or moves on to the next state.
+    async fn read(&mut self) -> Result<Option<EventFrame>, Error> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            None => {
+                let query = EventQuery {
+                    follow: self.state == State::Live,
+                    spid: self.spid,
+                    after: self.last_id,
+                };
+                let call = query.call(self.operation);
+                let response = self.client.once(&call).await?;
+                self.stream
+                    .insert(EventStream::new(&self.client, &call, response))
+            }
+        };
+        let Some(frame) = stream.next().await? else {
+            self.stream = None;
+            let is_end = self.exited || self.state == State::Rest;
+            self.state = if is_end { State::Done } else { State::Asking };
+            return Ok(None);
+        };
+        if let (Some(id), Some(last)) = (frame.id, self.last_id)
+            && id <= last
+        {
+            // A server that ignores Last-Event-Id repeats itself.
+            return Ok(None);
+        }
+        self.last_id = frame.id.or(self.last_id);
+        self.failures = 0;
+        match frame.event.as_ref().map(|event| &event.data) {
+            Some(EventData::Completion(_)) => {
+                self.state = State::Done;
+                self.stream = None;
+            }
+            Some(EventData::Exit(_)) => self.exited = self.spid.is_some(),
+            _ => {}
+        }
+        Ok(Some(frame))
+    }
+
+    /// Finds out whether the operation has ended.
+    async fn ask(&mut self) -> Result<Option<EventFrame>, Error> {
+        let operation = self.client.operation(self.operation, false).await?;
+        if operation.summary.status.is_terminal() {
+            self.state = State::Rest;
+        } else {
+            self.state = State::Live;
+            self.fail(Error::InBand {
+                message: "it ended before the operation did".to_owned(),
+            })?;
+        }
+        Ok(None)
+    }
+
+    fn recover(&mut self, error: Error) -> Result<(), Error> {
+        self.stream = None;
+        let status = match &error {
+            Error::Transport { .. }
+            | Error::Connect { .. }
+            | Error::TimedOut { .. }
+            | Error::InBand { .. }
+            | Error::Frame { .. } => return self.fail(error),
+            Error::Status { status, .. } => *status,
+            _ => return Err(error),
+        };
+        match status {
+            425 => {
+                let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
+                // A server that says zero must not be asked without pause.
+                self.wait = Some(wait.clamp(Duration::from_millis(50), Duration::from_secs(60)));
+                Ok(())
+            }
+            410 | 429 | 500 | 502..=599 => self.fail(error),
+            _ => Err(error),
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Result<(), Error> {
+        self.failures += 1;
+        if self.failures >= MAX_FAILURES {
+            return Err(Error::Stream {
+                operation: self.operation,
+                attempts: self.failures,
+                source: Box::new(error),
+            });
+        }
+        let policy = self.client.retry_policy();
+        let wait = error
+            .retry_after()
+            .unwrap_or_else(|| policy.delay(self.failures));
+        tracing::debug!(operation = %self.operation, %error, "event stream broke");
+        self.wait = Some(wait.min(policy.max_wait));
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! Uploads: streamed from disk, and only when the server does not have the content.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use contree_api::file::{File, FileResponse};
+use futures_util::TryStreamExt as _;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncReadExt as _;
+use tokio_util::io::ReaderStream;
+
+use crate::http::{Call, encode};
+use crate::{Client, Error};
+
+/// How much is read from disk at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// How far an upload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadStep {
+    /// The file is being hashed.
+    Hashing {
+        /// Bytes hashed.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// The server does not have it; it is being sent.
+    Sending {
+        /// Bytes handed to the connection.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+}
+
+/// What became of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploaded {
+    /// The file on the server.
+    pub file: FileResponse,
+    /// Whether the server had it before, so that nothing was sent.
+    pub existed: bool,
+}
+
+impl Client {
+    /// `GET /files/{sha256}`: the file with this content, if the project has it.
+    ///
+    /// # Errors
+    /// [`Error`], but not for 404.
+    pub async fn find_file(&self, sha256: &str) -> Result<Option<File>, Error> {
+        match self
+            .json(&Call::get(format!("/files/{}", encode(sha256, false))))
+            .await
+        {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `POST /files` with bytes from memory.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn upload_bytes(&self, bytes: bytes::Bytes) -> Result<FileResponse, Error> {
+        // The same content gives the same file, so an upload may be sent twice.
+        let call = Call::post("/files").repeatable();
+        self.again(&call, async || {
+            let request = self
+                .request(&call)
+                .header(CONTENT_TYPE, "application/octet-stream")
+                .body(bytes.clone());
+            self.send_upload(&call, request, &AtomicU64::new(0)).await
+        })
+        .await
+    }
+
+    /// Makes sure that the server has the file at `path`: hashes it, asks, and sends it only when
+    /// it is not there. `progress` is called every few hundred kilobytes.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read or changes meanwhile, else any [`Error`].
+    pub async fn ensure_file(
+        &self,
+        path: &Path,
+        progress: impl Fn(UploadStep) + Clone + Send + Sync + 'static,
+    ) -> Result<Uploaded, Error> {
+        let unreadable = |source| Error::File {
+            path: path.to_owned(),
+            source,
+        };
+        let (sha256, total) = hash_file(path, &progress).await.map_err(unreadable)?;
+        if let Some(file) = self.find_file(&sha256).await? {
+            let file = FileResponse {
+                uuid: file.uuid,
+                sha256: file.sha256,
+                size: file.size,
+            };
+            return Ok(Uploaded {
+                file,
+                existed: true,
+            });
+        }
+        let call = Call::post("/files").repeatable();
+        let file: FileResponse = self
+            .again(&call, async || {
+                let source = tokio::fs::File::open(path).await.map_err(unreadable)?;
+                let sent = Arc::new(AtomicU64::new(0));
+                let (counter, progress) = (Arc::clone(&sent), progress.clone());
+                let stream = ReaderStream::with_capacity(source.take(total), CHUNK_BYTES)
+                    .inspect_ok(move |chunk| {
+                        let size = chunk.len() as u64;
+                        let done = counter.fetch_add(size, Ordering::Relaxed) + size;
+                        progress(UploadStep::Sending { done, total });
+                    });
+                let request = self
+                    .request(&call)
+                    .header(CONTENT_TYPE, "application/octet-stream")
+                    .header(CONTENT_LENGTH, total)
+                    .body(reqwest::Body::wrap_stream(stream));
+                self.send_upload(&call, request, &sent).await
+            })
+            .await?;
+        if file.sha256.eq_ignore_ascii_case(&sha256) {
+            Ok(Uploaded {
+                file,
+                existed: false,
+            })
+        } else {
+            Err(unreadable(std::io::Error::other(
+                "the file changed while it was being sent",
+            )))
+        }
+    }
+
+    /// Sends a body whose size has no bound in time: it fails only when for
+    /// [`Config::timeout`](crate::Config::timeout) nothing moves.
+    async fn send_upload(
+        &self,
+        call: &Call,
+        request: reqwest::RequestBuilder,
+        sent: &AtomicU64,
+    ) -> Result<FileResponse, Error> {
+        let after = self.idle_timeout();
+        let mut answer = std::pin::pin!(async {
+            let response = request
+                .send()
+                .await
+                .map_err(|error| self.failed(call, error))?;
+            let response = self.checked(call, response).await?;
+            let body = response
+                .bytes()
+                .await
+                .map_err(|error| self.failed(call, error))?;
+            serde_json::from_slice(&body).map_err(|error| call.answer(&error))
+        });
+        loop {
+            let before = sent.load(Ordering::Relaxed);
+            match tokio::time::timeout(after, &mut answer).await {
+                Ok(answer) => return answer,
+                Err(_) if sent.load(Ordering::Relaxed) > before => {}
+                Err(_) => {
+                    return Err(Error::TimedOut {
+                        request: call.name(),
+                        after,
+                    });
+                }
+            }
+        }
+    }
+}
+
+async fn hash_file(
+    path: &Path,
+    progress: &(impl Fn(UploadStep) + Send + Sync),
+) -> std::io::Result<(String, u64)> {
+    let mut file = tokio::fs::File::open(path).await?;
+    file.set_max_buf_size(CHUNK_BYTES);
+    let total = file.metadata().await?.len();
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut done = 0;
+    loop {
+        let size = file.read(&mut buffer).await?;
+        if size == 0 {
+            break;
+        }
+        hash.update(&buffer[..size]);
+        done += size as u64;
+        progress(UploadStep::Hashing {
+            done,
+            total: total.max(done),
+        });
+    }
+    let digest = hash.finalize();
+    Ok((
+        digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        done,
+    ))
+}
