@@ -1,0 +1,3 @@
+//! Tests with a real kernel, as root.
+
+mod launcher;
