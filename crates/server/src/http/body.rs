@@ -1,0 +1,338 @@
+//! Request bodies and path parameters.
+//!
+//! Bodies are read by the handlers themselves, after they know that the caller may do what the
+//! route does: nobody without the permission makes the server hold megabytes. Every body has a
+//! bound, and a sender that pauses for [`BODY_PAUSE`] is given up on.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use bytes::{Bytes, BytesMut};
+use contree_api::ErrorKind;
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use super::query::{expected_number, quoted};
+
+/// Longest pause within a body. Bounds what a stalled sender can hold.
+const BODY_PAUSE: Duration = Duration::from_secs(60);
+
+/// A request body that is read piece by piece, up to a bound.
+pub(crate) struct BoundedBody {
+    body: Body,
+    limit: u64,
+    read: u64,
+}
+
+impl BoundedBody {
+    /// Refuses at once a body whose announced length is over `limit` bytes.
+    pub(crate) fn new(body: Body, limit: u64) -> Result<Self, ApiError> {
+        if body.size_hint().lower() > limit {
+            return Err(too_large(limit));
+        }
+        Ok(Self {
+            body,
+            limit,
+            read: 0,
+        })
+    }
+
+    /// The next piece; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            let frame = tokio::time::timeout(BODY_PAUSE, self.body.frame())
+                .await
+                .map_err(|_| {
+                    ApiError::with_status(
+                        StatusCode::REQUEST_TIMEOUT,
+                        format!(
+                            "no byte of the body came for {} seconds",
+                            BODY_PAUSE.as_secs()
+                        ),
+                    )
+                })?;
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|_| {
+                ApiError::bad_request("the body ended early or its framing is wrong")
+            })?;
+            // Trailers say nothing here.
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            self.read = self.read.saturating_add(data.len() as u64);
+            if self.read > self.limit {
+                return Err(too_large(self.limit));
+            }
+            return Ok(Some(data));
+        }
+    }
+
+    async fn whole(mut self) -> Result<Bytes, ApiError> {
+        let Some(first) = self.next().await? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.next().await? else {
+            return Ok(first);
+        };
+        let mut all = BytesMut::with_capacity(first.len() + second.len());
+        all.extend_from_slice(&first);
+        all.extend_from_slice(&second);
+        while let Some(data) = self.next().await? {
+            all.extend_from_slice(&data);
+        }
+        Ok(all.freeze())
+    }
+}
+
+fn too_large(limit: u64) -> ApiError {
+    ApiError::new(
+        ErrorKind::TooLarge,
+        format!("the body is larger than the {limit} bytes that are accepted here"),
+    )
+}
+
+/// Reads a whole body of at most `limit` bytes as JSON. The content type is not looked at.
+pub(crate) async fn read_json<T: DeserializeOwned>(body: Body, limit: u64) -> Result<T, ApiError> {
+    let bytes = BoundedBody::new(body, limit)?.whole().await?;
+    parse_json(&bytes)
+}
+
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(ApiError::bad_request(
+            "the body is empty; expected a JSON object",
+        ));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        explain(&path, error.inner())
+    })?;
+    reader.end().map_err(|error| explain(".", &error))?;
+    Ok(value)
+}
+
+/// Turns serde's complaint into one about the key, in words of JSON instead of Rust.
+fn explain(path: &str, error: &serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    if !error.is_data() {
+        return ApiError::bad_request(format!("the body is not valid JSON: {text}"));
+    }
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(message, _)| message);
+    if let Some(field) = text
+        .strip_prefix("missing field `")
+        .and_then(|t| t.strip_suffix('`'))
+    {
+        let key = if path == "." {
+            field.to_owned()
+        } else {
+            format!("{path}.{field}")
+        };
+        return ApiError::bad_request(format!("body key `{key}` is required"));
+    }
+    let complaint = mismatch(text).unwrap_or_else(|| text.to_owned());
+    if path == "." {
+        return ApiError::bad_request(format!("the body: {complaint}"));
+    }
+    ApiError::bad_request(format!("body key `{path}`: {complaint}"))
+}
+
+/// `invalid type: FOUND, expected WANTED` → `expected WANTED, got FOUND`.
+fn mismatch(text: &str) -> Option<String> {
+    let rest = text
+        .strip_prefix("invalid type: ")
+        .or_else(|| text.strip_prefix("invalid value: "))?;
+    let (found, wanted) = rest.rsplit_once(", expected ")?;
+    let found = match found {
+        "map" => "an object".to_owned(),
+        "sequence" => "an array".to_owned(),
+        "null" => "null".to_owned(),
+        other => quoted(other),
+    };
+    let wanted = match wanted {
+        "u8" => expected_number(&(0..=u8::MAX.into())),
+        "u16" => expected_number(&(0..=u16::MAX.into())),
+        "u32" => expected_number(&(0..=u32::MAX.into())),
+        "u64" | "usize" => expected_number(&(0..=u64::MAX)),
+        "i32" | "i64" => "expected a whole number".to_owned(),
+        "f64" => "expected a number".to_owned(),
+        "a boolean" => "expected true or false".to_owned(),
+        "a sequence" => "expected an array".to_owned(),
+        "a map" => "expected an object".to_owned(),
+        other if other.starts_with("struct ") => "expected an object".to_owned(),
+        other => format!("expected {other}"),
+    };
+    Some(format!("{wanted}; got {found}"))
+}
+
+/// The parameters in a route's path.
+pub(crate) struct Ids(Vec<(String, String)>);
+
+impl Ids {
+    /// The parameter `name` read as `T`, whose error says what was expected.
+    pub(crate) fn get<T: FromStr<Err: Display>>(&self, name: &str) -> Result<T, ApiError> {
+        let text = self.text(name);
+        text.parse().map_err(|error| {
+            ApiError::bad_request(format!(
+                "path parameter `{name}`: {error}; got `{}`",
+                quoted(text)
+            ))
+        })
+    }
+
+    /// A process id within a sandbox, 1 or more.
+    pub(crate) fn spid(&self) -> Result<u32, ApiError> {
+        let text = self.text("spid");
+        text.parse().ok().filter(|spid| *spid > 0).ok_or_else(|| {
+            let wanted = expected_number(&(1..=u32::MAX.into()));
+            ApiError::bad_request(format!(
+                "path parameter `spid`: {wanted}; got `{}`",
+                quoted(text)
+            ))
+        })
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or("", |(_, value)| value.as_str())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Ids {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        // Fails only for parameters that are not UTF-8; those are no ids either way.
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let pairs = params.iter().flat_map(|params| params.iter());
+        Ok(Self(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contree_api::image::ImageImportRequest;
+    use contree_api::instance::InstanceSpawnRequest;
+
+    use super::*;
+
+    #[test]
+    fn complaints_name_the_key() {
+        let image = r#""image":"12345678-9abc-4aba-9eda-0123456789ab""#;
+        for (body, message) in [
+            ("", "the body is empty; expected a JSON object"),
+            (
+                "{",
+                "the body is not valid JSON: EOF while parsing an object at line 1 column 1",
+            ),
+            ("[]", "body key `command` is required"),
+            ("3", "the body: expected an object; got integer `3`"),
+            ("{}", "body key `command` is required"),
+            (
+                r#"{"command":7}"#,
+                "body key `command`: expected a string; got integer `7`",
+            ),
+            (
+                r#"{"command":"a","image":"b"}"#,
+                "body key `image`: an image is named by its UUID or by tag:NAME, such as tag:ubuntu:latest",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"args":"b"}}"#),
+                "body key `args`: expected an array; got string \"b\"",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"args":["b",1]}}"#),
+                "body key `args[1]`: expected a string; got integer `1`",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"timeout":-1}}"#),
+                "body key `timeout`: expected a whole number from 0 to 4294967295; got integer `-1`",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"timeout":1.5}}"#),
+                "body key `timeout`: expected a whole number from 0 to 4294967295; got floating point `1.5`",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"shell":"yes"}}"#),
+                "body key `shell`: expected true or false; got string \"yes\"",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"env":{{"A":1}}}}"#),
+                "body key `env.A`: expected a string; got integer `1`",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"stdin":{{}}}}"#),
+                "body key `stdin.value` is required",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"stdin":{{"value":"","encoding":"hex"}}}}"#),
+                "body key `stdin.encoding`: unknown variant `hex`, expected `ascii` or `base64`",
+            ),
+            (
+                &format!(
+                    r#"{{"command":"a",{image},"resources_limits":{{"max_layer_bytes":"1G"}}}}"#
+                ),
+                "body key `resources_limits.max_layer_bytes`: expected a whole number from 0 up; got string \"1G\"",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"files":{{"/x":{{}}}}}}"#),
+                "body key `files./x.uuid` is required",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image}}} x"#),
+                "the body is not valid JSON: trailing characters at line 1 column 68",
+            ),
+        ] {
+            let error = parse_json::<InstanceSpawnRequest>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.message(), message, "{body}");
+        }
+        let error = parse_json::<ImageImportRequest>(br#"{"registry":{}}"#).unwrap_err();
+        assert_eq!(error.message(), "body key `registry.url` is required");
+        let error =
+            parse_json::<ImageImportRequest>(br#"{"registry":{"url":"docker://a/b"},"tag":"a b"}"#)
+                .unwrap_err();
+        assert!(
+            error
+                .message()
+                .starts_with("body key `tag`: a tag is made of"),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded() {
+        let read = |body| read_json::<serde_json::Value>(body, 10);
+        assert_eq!(
+            read(Body::from("[1,2,3]")).await.unwrap(),
+            serde_json::json!([1, 2, 3])
+        );
+        let error = read(Body::from("[1,2,3,4,5]")).await.unwrap_err();
+        assert_eq!(
+            error.message(),
+            "the body is larger than the 10 bytes that are accepted here"
+        );
+        let pieces = futures_util::stream::iter(
+            ["[1,2", ",3,4", ",5]"].map(|text| Ok::<_, std::io::Error>(Bytes::from(text))),
+        );
+        assert_eq!(
+            read(Body::from_stream(pieces)).await.unwrap_err().message(),
+            error.message()
+        );
+    }
+}

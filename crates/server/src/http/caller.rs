@@ -1,0 +1,74 @@
+//! Who calls: the bearer token of a request, looked up.
+//!
+//! The token itself goes no further than this file; it is neither logged nor kept. A `Project`
+//! header is accepted and ignored, since a token belongs to one project and clients send
+//! placeholders there.
+
+use std::ops::Deref;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use contree_api::ErrorKind;
+use contree_api::whoami::Permission;
+use contree_engine::Identity;
+
+use super::error::ApiError;
+use crate::app::App;
+
+/// The accepted token of a request.
+pub(crate) struct Caller(Identity);
+
+impl Caller {
+    /// Checks that the token has at least one of these permissions. The engine checks again what
+    /// exactly a call needs; this comes first where a body would otherwise be read in vain.
+    pub(crate) fn require_any(&self, permissions: &[Permission]) -> Result<(), ApiError> {
+        if permissions
+            .iter()
+            .any(|permission| self.0.require(*permission).is_ok())
+        {
+            return Ok(());
+        }
+        let names: Vec<&str> = permissions
+            .iter()
+            .map(|permission| permission.name())
+            .collect();
+        Err(ApiError::new(
+            ErrorKind::Forbidden,
+            format!(
+                "this token lacks the permission \"{}\"",
+                names.join("\" or \"")
+            ),
+        ))
+    }
+}
+
+impl Deref for Caller {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.0
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let unauthorized = |message: &str| ApiError::new(ErrorKind::Unauthorized, message);
+        let header = parts.headers.get(AUTHORIZATION).ok_or_else(|| {
+            unauthorized("no token; send it as the header \"Authorization: Bearer TOKEN\"")
+        })?;
+        let token = header
+            .to_str()
+            .ok()
+            .and_then(|header| header.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim())
+            .filter(|token| !token.is_empty())
+            .ok_or_else(|| {
+                unauthorized("the header Authorization is not of the form \"Bearer TOKEN\"")
+            })?;
+        Ok(Self(app.engine.authenticate(token).await?))
+    }
+}

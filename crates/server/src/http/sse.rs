@@ -1,0 +1,129 @@
+//! Event streams: how an operation's log goes over the wire, to the letter of the contract.
+//!
+//! A frame is `id:`, `event:` and `data:` (the event as one line of JSON), then an empty line.
+//! While nothing happens a comment goes out every [`KEEPALIVE`]. A stream that cannot go on says
+//! so in an `sse_error` frame and ends; the client comes back with `Last-Event-Id`.
+//!
+//! The stream is pulled by the connection: a client that does not read leaves its events where
+//! they are, in the log, and costs no memory but one chunk. Events that are already there are
+//! packed into chunks of up to [`CHUNK`], so that a long log does not cost a write per event.
+
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use contree_engine::EventLine;
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::error::ApiError;
+
+/// Silence after which a comment is sent. Well under the idle times of proxies, and under the
+/// ten seconds that some clients wait between bytes.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// Size at which a chunk of ready events is sent on, in bytes.
+const CHUNK: usize = 64 * 1024;
+
+/// Answers with `events` until they end or `stopping` fires.
+pub(crate) fn stream<S>(events: S, stopping: CancellationToken) -> Response
+where
+    S: Stream<Item = Result<EventLine, contree_engine::Error>> + Send + 'static,
+{
+    let body = Body::from_stream(chunks(events, stopping).map(Ok::<_, std::convert::Infallible>));
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        // Tells nginx not to hold frames back.
+        (
+            header::HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
+    ];
+    (headers, body).into_response()
+}
+
+struct Source<S> {
+    events: Pin<Box<S>>,
+    stopping: CancellationToken,
+    silence: Pin<Box<Sleep>>,
+    done: bool,
+}
+
+fn chunks<S>(events: S, stopping: CancellationToken) -> impl Stream<Item = Bytes> + Send
+where
+    S: Stream<Item = Result<EventLine, contree_engine::Error>> + Send + 'static,
+{
+    let source = Source {
+        events: Box::pin(events),
+        stopping,
+        silence: Box::pin(sleep(KEEPALIVE)),
+        done: false,
+    };
+    futures_util::stream::unfold(source, |mut source| async move {
+        if source.done {
+            return None;
+        }
+        let chunk = source.next_chunk().await?;
+        source.silence.as_mut().reset(Instant::now() + KEEPALIVE);
+        Some((Bytes::from(chunk), source))
+    })
+}
+
+impl<S> Source<S>
+where
+    S: Stream<Item = Result<EventLine, contree_engine::Error>>,
+{
+    async fn next_chunk(&mut self) -> Option<String> {
+        let mut chunk = String::new();
+        tokio::select! {
+            biased;
+            event = self.events.next() => self.add(&mut chunk, event),
+            () = self.stopping.cancelled() => {
+                push_error(&mut chunk, "the server is shutting down");
+                self.done = true;
+            }
+            () = self.silence.as_mut() => chunk.push_str(": keepalive\n\n"),
+        }
+        while !self.done && chunk.len() < CHUNK {
+            let Some(event) = self.events.next().now_or_never() else {
+                break;
+            };
+            self.add(&mut chunk, event);
+        }
+        (!chunk.is_empty()).then_some(chunk)
+    }
+
+    fn add(&mut self, chunk: &mut String, event: Option<Result<EventLine, contree_engine::Error>>) {
+        match event {
+            Some(Ok(event)) => push_event(chunk, &event),
+            Some(Err(error)) => {
+                push_error(chunk, ApiError::from(error).message());
+                self.done = true;
+            }
+            None => self.done = true,
+        }
+    }
+}
+
+fn push_event(chunk: &mut String, event: &EventLine) {
+    let EventLine { id, kind, json, .. } = event;
+    // Writing to a string cannot fail.
+    let _ = write!(chunk, "id: {id}\nevent: {kind}\ndata: {json}\n\n");
+}
+
+fn push_error(chunk: &mut String, message: &str) {
+    let line = message.replace(['\r', '\n'], " ");
+    let _ = write!(
+        chunk,
+        ": stream ended with error, retry since last event id\n\nevent: sse_error\ndata: {line}\n\n"
+    );
+}

@@ -1,0 +1,33 @@
+//! The routes: one file for each resource of the contract, each with its paths at the top.
+//! Handlers are thin. They read the request, ask the engine, and shape the answer; who may do
+//! what, and what it means, is the engine's.
+
+mod events;
+mod files;
+mod health;
+mod images;
+mod import;
+mod inspect;
+mod instances;
+mod operations;
+mod subprocesses;
+mod whoami;
+
+use axum::Router;
+
+use crate::app::App;
+
+/// All of them.
+pub(crate) fn all() -> Router<App> {
+    Router::new()
+        .merge(health::routes())
+        .merge(images::routes())
+        .merge(import::routes())
+        .merge(files::routes())
+        .merge(instances::routes())
+        .merge(operations::routes())
+        .merge(events::routes())
+        .merge(subprocesses::routes())
+        .merge(inspect::routes())
+        .merge(whoami::routes())
+}

@@ -1,0 +1,211 @@
+//! The life of a server: start, accept, drain, end.
+//!
+//! 1. Settings are resolved and the address is bound; a wrong setting or a taken port fails here,
+//!    before anything in the data folder is touched.
+//! 2. The engine starts: it recovers what an earlier server left.
+//! 3. `listening on http://HOST:PORT` goes to standard output, the only line that ever does:
+//!    whoever started the server may read the port from it, and may send requests from then on.
+//! 4. At SIGTERM, SIGINT or SIGHUP no connection is accepted any more, and each open one ends
+//!    after the answer it is at. The engine drains: running operations may end until the drain
+//!    timeout, then they are stopped. Event streams see that through to the `completion` event,
+//!    then they end too. A second signal skips the waiting.
+//! 5. What is still open after [`LAST_ANSWERS`] is cut, and the process ends with status 0.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use contree_engine::{Engine, FirstStart};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{self, App, Bounds};
+use crate::config::{ConfigError, ServeArgs, Settings};
+use crate::{connection, log};
+
+/// How long answers may go on after the engine has drained.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long the runtime waits for work on blocking threads at the very end.
+const LAST_THREADS: Duration = Duration::from_secs(1);
+
+/// Why the server did not start, or ended other than by a signal.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The runtime cannot be started.
+    #[error("could not start the server's threads")]
+    Runtime(#[source] io::Error),
+    /// The handlers for signals cannot be installed.
+    #[error("could not prepare for signals")]
+    Signals(#[source] io::Error),
+    /// The address cannot be used.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// As configured.
+        address: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The engine did not start.
+    #[error("could not start the engine")]
+    Engine(#[from] contree_engine::StartError),
+    /// Standard output cannot be written to.
+    #[error("could not announce the address on standard output")]
+    Announce(#[source] io::Error),
+}
+
+/// Runs the server until a signal ends it. Builds a runtime of its own: not to be called from
+/// within one.
+///
+/// # Errors
+/// See [`ServeError`].
+pub fn serve(args: ServeArgs) -> Result<(), ServeError> {
+    let settings = Settings::resolve(args)?;
+    log::start(&settings);
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    let ended = runtime.block_on(async {
+        let signals = Signals::install().map_err(ServeError::Signals)?;
+        run(settings, signals, announce).await
+    });
+    runtime.shutdown_timeout(LAST_THREADS);
+    ended
+}
+
+async fn run(
+    settings: Settings,
+    mut signals: Signals,
+    listening: impl FnOnce(SocketAddr, Option<&FirstStart>) -> io::Result<()>,
+) -> Result<(), ServeError> {
+    let (listener, address) = listen(&settings).await?;
+    let (engine, first_start) = Engine::start(settings.engine).await?;
+    for finding in engine.findings() {
+        tracing::warn!("{finding}");
+    }
+    let closing = CancellationToken::new();
+    let stopping = CancellationToken::new();
+    let router = app::router(App {
+        engine: engine.clone(),
+        bounds: Bounds {
+            request: settings.max_request_bytes,
+            upload: settings.max_upload_bytes,
+        },
+        stopping: stopping.clone(),
+    });
+    let accepting = tokio::spawn(connection::accept(
+        listener,
+        router,
+        settings.max_connections,
+        closing.clone(),
+    ));
+    let announced = listening(address, first_start.as_ref()).map_err(ServeError::Announce);
+    drop(first_start);
+    if announced.is_ok() {
+        let signal = signals.next().await;
+        tracing::info!(signal, "draining");
+    }
+    closing.cancel();
+    let drained = async {
+        engine.drain(settings.drain_timeout).await;
+        stopping.cancel();
+        if let Ok(connections) = accepting.await
+            && tokio::time::timeout(LAST_ANSWERS, connections.wait())
+                .await
+                .is_err()
+        {
+            tracing::info!(
+                connections = connections.len(),
+                "cutting what is still open"
+            );
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopping without waiting any longer");
+            stopping.cancel();
+            engine.drain(Duration::ZERO).await;
+        }
+    }
+    announced
+}
+
+async fn listen(settings: &Settings) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Listen {
+        address: contree_engine::HostPort {
+            host: settings.host.clone(),
+            port: Some(settings.port),
+        }
+        .to_string(),
+        source,
+    };
+    let listener = TcpListener::bind((settings.host.as_str(), settings.port))
+        .await
+        .map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Says where the server is, and after the very first start how to get in.
+fn announce(address: SocketAddr, first_start: Option<&FirstStart>) -> io::Result<()> {
+    if let Some(first) = first_start {
+        let path = first.token_path.display();
+        // Whoever cannot read this can still read the file.
+        let _ = writeln!(
+            io::stderr(),
+            "First start: made the project \"{project}\" and a token with every permission, kept in \
+             {path}.\nTo use it on this machine:\n    \
+             contree auth --type jwt --url http://{address} --token \"$(cat {path})\"",
+            project = first.project,
+        );
+    }
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "listening on http://{address}")?;
+    stdout.flush()
+}
+
+/// The signals that end a server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}
+
+/// Lets the server hold as many connections, pipes and logs as the system permits: the usual soft
+/// limit of 1,024 descriptors is there for programs that use select(2).
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "could not raise the limit of open descriptors");
+    }
+}
