@@ -1,8 +1,9 @@
 //! Owner, mode, extended attributes and times: read from one entry, given to another.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use rustix::fs::{Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use crate::root_dir::is_overlay_xattr;
@@ -92,6 +93,33 @@ pub(crate) fn copy_to(
         rustix::fs::fsetxattr(to, &key[..], value, XattrFlags::empty())?;
     }
     Ok(())
+}
+
+/// Gives `to/copy`, which may be anything but is not followed, owner, mode, extended attributes
+/// and times of `from/name`.
+pub(crate) fn copy_to_entry(
+    from: BorrowedFd<'_>,
+    name: &CStr,
+    facts: &Stat,
+    to: BorrowedFd<'_>,
+    copy: &CStr,
+) -> Result<(), Errno> {
+    let (uid, gid) = (Uid::from_raw(facts.st_uid), Gid::from_raw(facts.st_gid));
+    let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+    rustix::fs::chownat(to, copy, Some(uid), Some(gid), nofollow)?;
+    if FileType::from_raw_mode(facts.st_mode) != FileType::Symlink {
+        rustix::fs::chmodat(
+            to,
+            copy,
+            Mode::from_raw_mode(facts.st_mode),
+            AtFlags::empty(),
+        )?;
+    }
+    let target = proc_path(to, copy.to_bytes());
+    for (key, value) in xattrs(&proc_path(from, name.to_bytes()))? {
+        rustix::fs::lsetxattr(&target[..], &key[..], &value, XattrFlags::empty())?;
+    }
+    rustix::fs::utimensat(to, copy, &times(facts), nofollow)
 }
 
 /// Access and modification time, as `utimensat` takes them.

@@ -80,6 +80,9 @@ pub(crate) const TREE: &str = "tree";
 /// In a staging folder: everything else.
 pub(crate) const SCRATCH: &str = "scratch";
 
+/// Marks an opaque folder, with the value `y`.
+pub(crate) const OPAQUE_XATTR: &str = "user.overlay.opaque";
+
 /// An id as a file name: 32 lower-case hex digits.
 pub(crate) fn hex(id: Uuid) -> String {
     id.simple().to_string()
@@ -94,6 +97,12 @@ pub fn layer(id: LayerId) -> String {
 /// The folder of a run in progress, relative to the store's root.
 pub(crate) fn upper(run: OperationId) -> String {
     format!("{UPPERS}/{}", hex(run.uuid()))
+}
+
+/// The folder that holds an upload, relative to the store's root.
+pub(crate) fn file_folder(id: FileId) -> String {
+    let name = hex(id.uuid());
+    format!("{FILES}/{}", &name[..2])
 }
 
 /// An upload's content, relative to the store's root.

@@ -13,18 +13,25 @@
 
 mod attributes;
 mod cursor;
+mod files;
 pub mod import;
 pub mod layout;
 mod measure;
+mod merge;
 mod remove;
 pub mod root_dir;
+mod stack;
 mod staging;
 pub mod store;
+mod sync;
 mod trash;
 mod upper;
+pub mod view;
 
+pub use files::{FileError, FileWriter, WrittenFile};
 pub use measure::Usage;
 pub use root_dir::{Dir, RootDir};
 pub use staging::Staged;
 pub use store::{Leftovers, Store, StoreError};
 pub use upper::Upper;
+pub use view::{OpenFile, PathError, View};

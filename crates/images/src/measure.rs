@@ -40,7 +40,7 @@ impl Usage {
         cap.is_some_and(|cap| self.charge() > cap)
     }
 
-    /// Counts one more entry.
+    /// Counts one more entry; its bytes only when no other name of it is in `seen`.
     pub(crate) fn add(&mut self, facts: &Stat, seen: &mut HashSet<Identity>) {
         self.changed = true;
         self.entries += 1;

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use uuid::Uuid;
 
 use crate::root_dir::DIR_FLAGS;
+use crate::sync::SharedSync;
 use crate::trash::Trash;
 use crate::{cursor, layout};
 
@@ -110,6 +111,7 @@ struct Inner {
     root: OwnedFd,
     leftovers: Leftovers,
     trash: Trash,
+    sync: SharedSync,
     /// Holds the lock for as long as the store is open.
     _lock: OwnedFd,
 }
@@ -165,12 +167,17 @@ impl Store {
         make_skeleton(fd.as_fd()).map_err(errno)?;
         let leftovers = sweep(fd.as_fd()).map_err(errno)?;
         let trash = Trash::start(&fd).map_err(failed)?;
+        let sync = fd
+            .try_clone()
+            .and_then(SharedSync::of_filesystem)
+            .map_err(failed)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 path,
                 root: fd,
                 leftovers,
                 trash,
+                sync,
                 _lock: lock,
             }),
         })
@@ -195,6 +202,15 @@ impl Store {
     pub fn free_bytes(&self) -> io::Result<u64> {
         let facts = rustix::fs::fstatvfs(&self.inner.root)?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+    }
+
+    /// Makes everything that was written to the store before this call survive a power failure.
+    /// Concurrent callers share one `syncfs`; see [`crate::sync`].
+    ///
+    /// # Errors
+    /// When the disk did not take everything: what was written since the last sync may be lost.
+    pub async fn sync(&self) -> io::Result<()> {
+        self.inner.sync.sync().await
     }
 
     /// Whether the layer is in the store.
