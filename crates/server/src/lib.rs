@@ -13,6 +13,8 @@ mod http;
 mod log;
 mod routes;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 pub use config::{ServeArgs, Settings};
 pub use serve::{ServeError, serve};
