@@ -65,4 +65,30 @@ impl Finding {
             next_step: next_step.into(),
         }
     }
+
+    /// Says it once in the log, as loud as it is bad.
+    pub(crate) fn log(&self) {
+        let Self {
+            name,
+            state,
+            detail,
+            next_step,
+        } = self;
+        match state {
+            State::Ok => tracing::info!("{name}: {detail}"),
+            State::Limited | State::Missing => tracing::warn!("{name}: {detail}; {next_step}"),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

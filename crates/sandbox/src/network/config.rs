@@ -43,6 +43,12 @@ pub struct Ipv4Cidr {
 }
 
 impl Ipv4Cidr {
+    /// Every address.
+    pub const ALL: Self = Self {
+        first: Ipv4Addr::UNSPECIFIED,
+        prefix: 0,
+    };
+
     /// The range of `prefix` leading bits that `address` is in; `None` when `prefix` is above 32.
     #[must_use]
     pub const fn containing(address: Ipv4Addr, prefix: u8) -> Option<Self> {
