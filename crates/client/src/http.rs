@@ -166,7 +166,7 @@ impl Client {
 
     /// Sends, again where that is right, and reads the whole answer.
     pub(crate) async fn bytes(&self, call: &Call) -> Result<Bytes, Error> {
-        let whole = async || {
+        let whole = || async {
             let response = self.once(call).await?;
             self.within(call, read_body(response, MAX_ANSWER_BYTES, call))
                 .await
@@ -176,7 +176,7 @@ impl Client {
 
     /// Sends, again where that is right, and hands out the answer once its head is there.
     pub(crate) async fn response(&self, call: &Call) -> Result<Response, Error> {
-        self.again(call, async || self.once(call).await).await
+        self.again(call, || self.once(call)).await
     }
 
     /// Sends where only the success counts.
@@ -184,12 +184,16 @@ impl Client {
         self.bytes(call).await.map(drop)
     }
 
-    /// The retry loop around one attempt.
-    pub(crate) async fn again<T>(
+    /// The retry loop around one attempt. (Not an async closure: their futures cannot be shown to
+    /// be `Send` for every lifetime, and callers spawn these calls.)
+    pub(crate) async fn again<T, F>(
         &self,
         call: &Call,
-        mut attempt: impl AsyncFnMut() -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let mut failures = 0;
         loop {
             let error = match attempt().await {

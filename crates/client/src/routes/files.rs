@@ -68,7 +68,7 @@ impl Client {
     pub async fn upload_bytes(&self, bytes: bytes::Bytes) -> Result<FileResponse, Error> {
         // The same content gives the same file, so an upload may be sent twice.
         let call = Call::post("/files").repeatable();
-        self.again(&call, async || {
+        self.again(&call, || async {
             let request = self
                 .request(&call)
                 .header(CONTENT_TYPE, "application/octet-stream")
@@ -106,7 +106,7 @@ impl Client {
         }
         let call = Call::post("/files").repeatable();
         let file: FileResponse = self
-            .again(&call, async || {
+            .again(&call, || async {
                 let source = tokio::fs::File::open(path).await.map_err(unreadable)?;
                 let sent = Arc::new(AtomicU64::new(0));
                 let (counter, progress) = (Arc::clone(&sent), progress.clone());
