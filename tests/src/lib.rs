@@ -1,1 +1,39 @@
-//! End-to-end tests over HTTP and the command line.
+//! What the end-to-end scenarios stand on: a real server in a folder of its own ([`Server`]), the
+//! real command line with a home of its own ([`Contree`]), a real registry ([`Registry`]), and
+//! root filesystems to import ([`rootfs`]).
+//!
+//! `cargo xtask test` builds and installs what they need and names it in the environment:
+//! `CONTREE_TEST_BIN` is the folder with `contree` and `contree-sandbox`, `CONTREE_TEST_ROOTFS` a
+//! tar of a Debian root.
+//!
+//! Everything here panics with a sentence when it fails: it runs inside tests.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stderr, reason = "what a failed test has to show")]
+
+mod contree;
+mod folder;
+mod operations;
+mod registry;
+pub mod rootfs;
+mod server;
+
+pub use contree::{Contree, Output};
+pub use folder::tree_digests;
+pub use operations::{finished, run, succeeded};
+pub use registry::Registry;
+pub use server::{Server, Settings};
+
+use std::path::PathBuf;
+
+/// A file or folder that `cargo xtask test` names in the environment.
+fn given(name: &str) -> PathBuf {
+    let value = std::env::var_os(name)
+        .unwrap_or_else(|| panic!("{name} is not set: run these tests by `cargo xtask test`"));
+    PathBuf::from(value)
+}
+
+/// The `contree` under test.
+fn contree_program() -> PathBuf {
+    given("CONTREE_TEST_BIN").join("contree")
+}

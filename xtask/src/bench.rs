@@ -1,5 +1,9 @@
 //! `cargo xtask bench`: measures of this machine, as docs/performance.md explains them.
 
+use std::fs;
+
+use anyhow::Context as _;
+
 use crate::build::{self, Profile};
 use crate::debian;
 use crate::programs::{self, cargo};
@@ -16,6 +20,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     debian::install(&[debian::SERVER, debian::ROOTFS])?;
     let rootfs = debian::rootfs()?;
     let built = build::build(Profile::Release)?;
+    let folder = built.contree.parent().context("a program is in a folder")?;
+    let out = programs::target().join("bench");
+    let scratch = out.join("servers");
+    fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
     programs::run(
         cargo()
             .args([
@@ -29,10 +37,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             ])
             .arg("--rootfs")
             .arg(rootfs)
-            .arg("--contree")
-            .arg(built.contree)
             .arg("--out")
-            .arg(programs::target().join("bench"))
-            .args(&args.options),
+            .arg(&out)
+            .args(&args.options)
+            .env("CONTREE_TEST_BIN", folder)
+            // Next to the floor's, so that both are on one filesystem.
+            .env("TMPDIR", &scratch),
     )
 }

@@ -31,7 +31,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["contree-api", "contree-client", "contree-server"],
     ),
     ("contree-e2e", &["contree-api", "contree-client"]),
-    ("contree-bench", &["contree-api", "contree-client"]),
+    // Measures the servers that the scenarios start.
+    (
+        "contree-bench",
+        &["contree-api", "contree-client", "contree-e2e"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,12 @@
+//! Scenarios a user would recognise, each against a server of its own.
+
+#![forbid(unsafe_code)]
+
+mod branches;
+mod command_line;
+mod crashes;
+mod crowds;
+mod environments;
+mod registries;
+mod seed_page;
+mod stopping;

@@ -1,0 +1,168 @@
+//! The page "Images & Tags", command by command.
+
+use contree_e2e::rootfs::Tiny;
+use contree_e2e::{Contree, Registry, Server, Settings};
+
+/// What the page calls UUID: the image of the current session.
+fn current_image(contree: &Contree) -> String {
+    let shown = contree.run(&["--format", "json", "use"]).succeeds();
+    let row: serde_json::Value = serde_json::from_str(&shown.stdout).expect("a row as JSON");
+    row["current_image"].as_str().expect("an image").to_owned()
+}
+
+#[test]
+fn privileged_every_command_of_the_page() {
+    let tiny = Tiny::new();
+    let registry = Registry::open();
+    for name in [
+        "library/ubuntu:latest",
+        "library/python:3.11-slim",
+        "library/node:20-slim",
+    ] {
+        registry.push(&tiny.tar(), name, &[&format!("NAME={name}")]);
+    }
+    registry.push(&tiny.tar(), "org/repo:tag", &["NAME=org"]);
+    registry.push(&tiny.tar(), "library/alpine:latest", &["NAME=alpine"]);
+    let private = Registry::with_password("user", "se-cret");
+    private.push(&tiny.tar(), "image:tag", &["NAME=private"]);
+    let open = registry.address();
+    let server = Server::start(Settings::with(&[
+        "--allow-registry",
+        open,
+        "--allow-registry",
+        private.address(),
+    ]));
+    let contree = Contree::new(&server);
+
+    // Importing images. On the page the registry is Docker Hub; here it has an address.
+    let at = |name: &str| format!("{open}/{name}");
+    contree
+        .run(&["images", "import", &at("ubuntu:latest")])
+        .succeeds()
+        .shows("SUCCESS");
+    contree
+        .run(&["images", "import", "--timeout", "600", &at("ubuntu:latest")])
+        .succeeds()
+        .shows("SUCCESS");
+    contree
+        .run(&["images", "import", &at("python:3.11-slim")])
+        .succeeds();
+    contree
+        .run(&["images", "import", &at("org/repo:tag")])
+        .succeeds();
+    contree
+        .run(&[
+            "images",
+            "import",
+            &at("ubuntu:latest"),
+            &at("python:3.11-slim"),
+            &at("node:20-slim"),
+        ])
+        .succeeds();
+    contree
+        .run(&["images", "import", &at("alpine:latest")])
+        .succeeds();
+
+    // Private registries.
+    let image = format!("{}/image:tag", private.address());
+    contree
+        .run(&[
+            "images",
+            "import",
+            "--username=user",
+            "--password=se-cret",
+            &image,
+        ])
+        .succeeds()
+        .shows("SUCCESS");
+
+    // Listing images.
+    contree
+        .line("images")
+        .succeeds()
+        .shows("ubuntu:latest")
+        .shows("python:3.11-slim");
+    contree
+        .line("images --prefix=ubuntu")
+        .succeeds()
+        .shows("ubuntu:latest")
+        .hides("python");
+    contree
+        .line("images --prefix=my-app")
+        .succeeds()
+        .hides("ubuntu");
+    contree.line("use tag:ubuntu:latest").succeeds();
+    contree.run(&["run", "-s", "echo one > /one"]).succeeds();
+    let uuid = current_image(&contree);
+    contree.line("images").succeeds().hides(&uuid);
+    contree.line("images -a").succeeds().shows(&uuid);
+    contree
+        .line("images --since 1d")
+        .succeeds()
+        .shows("ubuntu:latest");
+    contree
+        .line("images --since 2025-04-01")
+        .succeeds()
+        .shows("ubuntu:latest");
+    contree
+        .line("images --until 2025-04-01")
+        .succeeds()
+        .hides("ubuntu:latest");
+
+    // Tagging images.
+    contree.line("tag my-app:v1.0").succeeds();
+    contree
+        .line("images --prefix=my-app")
+        .succeeds()
+        .shows(&uuid)
+        .shows("my-app:v1.0");
+    contree.line(&format!("tag {uuid} my-app:v1.0")).succeeds();
+    contree.line("tag tag:alpine:latest my-alpine").succeeds();
+    contree
+        .line("images --prefix=my-alpine")
+        .succeeds()
+        .shows("my-alpine");
+    contree
+        .line(&format!("tag {uuid} my-app:latest"))
+        .succeeds();
+    contree.line(&format!("tag {uuid} my-app:v2.0")).succeeds();
+    contree
+        .line(&format!("tag {uuid} common/python-ml/python:3.11-slim"))
+        .succeeds();
+    contree
+        .line("images --prefix=common/python-ml")
+        .succeeds()
+        .shows(&uuid);
+
+    // Removing one.
+    contree
+        .line(&format!("tag -d {uuid} my-app:v1.0"))
+        .succeeds();
+    contree
+        .line("images --prefix=my-app")
+        .succeeds()
+        .hides("v1.0")
+        .shows("my-app:v2.0");
+
+    // Tag rules: assigning an existing tag to a different image moves it; the grammar holds.
+    contree.line("use tag:alpine:latest").succeeds();
+    contree.run(&["run", "-s", "echo two > /two"]).succeeds();
+    let other = current_image(&contree);
+    contree
+        .line(&format!("tag {other} my-app:latest"))
+        .succeeds();
+    contree
+        .line("images --prefix=my-app:latest")
+        .succeeds()
+        .shows(&other)
+        .hides(&uuid);
+    contree.line(&format!("tag {other} my..app")).ends_with(1);
+    contree
+        .line(&format!("tag {other} {}", "a".repeat(257)))
+        .ends_with(1);
+
+    // Using tags.
+    contree.line("use tag:my-app:latest").succeeds();
+    contree.run(&["run", "cat", "/two"]).succeeds().shows("two");
+    contree.line("use tag:no-such-tag").ends_with(1);
+}
