@@ -2,13 +2,18 @@
 //!
 //! The result is a new tree of folders whose files are hard links to the layers' files, so no
 //! data is copied and the layers stay as they are. It is walked top down, each folder by the
-//! rules of [`crate::stack`]:
+//! rules of [`crate::stack`], with the layers *below* the merged ones in the same stack, because
+//! what the result must hide depends on them:
 //!
-//! - what the topmost layer with a name says is what the result gets;
-//! - a whiteout is kept, because layers below the merged ones may have the name, unless the
-//!   folder it is in is closed: then nothing from below can show anyway;
-//! - a folder that is closed (something in the merged layers ended its merging) becomes opaque
-//!   in the result, for the same reason, unless it lies in a closed folder itself.
+//! - what the topmost of the merged layers with a name says is what the result gets;
+//! - a whiteout is kept when the layers below show something by that name in that folder;
+//! - a folder that is closed by one of the merged layers becomes opaque, unless it lies in a
+//!   closed folder itself.
+//!
+//! Whiteouts that hide nothing must go: a folder that only one layer has is passed by overlayfs
+//! to the filesystem as it is, and reading it shows the *name* of every whiteout in it. A run never
+//! leaves such a one, but merging would: a file made by one layer in a folder of its own and
+//! removed by the next one is a whiteout in a folder that only the merged layer has.
 //!
 //! Files with several names in one layer keep being one file. Other entries (links, pipes,
 //! sockets, whiteouts) are linked too. A file that has as many names as the filesystem allows
@@ -30,39 +35,49 @@ use rustix::io::Errno;
 use crate::cursor::{Cursor, Identity, identity, open_child};
 use crate::measure::Usage;
 use crate::root_dir::{DIR_FLAGS, Dir};
-use crate::stack::{Folder, Found, Name, Stack, is_whiteout};
+use crate::stack::{Folder, Found, LayerAt, Name, Stack, is_whiteout};
 use crate::store::{Store, StoreError};
 use crate::{attributes, layout};
 
 impl Store {
-    /// Makes one layer `into` that shows what `layers` (the topmost first) show on top of each
-    /// other, also on top of further layers. The layers stay. Durable only after the next
-    /// [`Store::sync`]. Blocks for about 15 µs an entry.
+    /// Makes one layer `into` that shows, on top of `below`, what `layers` show there on top of
+    /// each other; both have the topmost layer first. `below` are *all* layers under the merged
+    /// ones, down to the base, as a chain that shows the same as the one below the result later
+    /// will; none when the lowest merged layer is the base itself. All given layers stay as they
+    /// are. Durable only after the next [`Store::sync`]. Blocks for about 15 µs an entry.
     ///
     /// # Errors
     /// [`StoreError::NoLayer`] when one is missing, otherwise what the kernel says; nothing is
     /// left behind then.
-    pub fn merge(&self, into: LayerId, layers: &[LayerId]) -> Result<Usage, StoreError> {
-        let sources = Stack::new(self.open_layers(layers)?);
-        let staged = self.stage()?;
+    pub fn merge(
+        &self,
+        into: LayerId,
+        layers: &[LayerId],
+        below: &[LayerId],
+    ) -> Result<Usage, StoreError> {
         let failed = || StoreError::step("merge layers into", layout::layer(into));
-        let usage = (|| -> io::Result<Usage> {
-            let target = staged.tree().top()?.as_fd().try_clone_to_owned()?;
-            let copies = Copies {
-                folder: staged.scratch()?,
-                made: HashMap::new(),
-                count: 0,
-            };
-            Ok(Merge {
-                sources: sources?,
-                target: Cursor::new(target),
-                copies,
+        let mut roots = self.open_layers(layers)?;
+        roots.extend(self.open_layers(below)?);
+        let skeleton = rustix::fs::openat(self.fd(), layout::SKELETON, DIR_FLAGS, Mode::empty());
+        roots.push(skeleton.map_err(failed())?);
+        let sources = Stack::new(roots).map_err(failed())?;
+        let staged = self.stage()?;
+        let run = || -> io::Result<Usage> {
+            let merge = Merge {
+                sources,
+                merged: layers.len(),
+                target: Cursor::new(staged.tree().as_fd().try_clone_to_owned()?),
+                copies: Copies {
+                    folder: staged.scratch()?,
+                    made: HashMap::new(),
+                    count: 0,
+                },
                 usage: Usage::default(),
                 seen: HashSet::new(),
-            }
-            .run()?)
-        })()
-        .map_err(failed())?;
+            };
+            Ok(merge.run()?)
+        };
+        let usage = run().map_err(StoreError::step("merge layers into", layout::layer(into)))?;
         staged.commit(into)?;
         Ok(usage)
     }
@@ -83,7 +98,10 @@ impl Store {
 }
 
 struct Merge {
+    /// The merged layers, then those below them.
     sources: Stack,
+    /// How many are merged.
+    merged: LayerAt,
     /// Stands in the folder of the result that the sources stand in.
     target: Cursor,
     copies: Copies,
@@ -96,9 +114,10 @@ struct Merge {
 struct Level {
     above: Identity,
     facts: Box<Stat>,
+    /// No layer below the merged ones shows through.
     closed: bool,
     /// Folders in it that are still to be merged.
-    folders: Vec<Name>,
+    folders: Vec<CString>,
 }
 
 impl Merge {
@@ -111,16 +130,16 @@ impl Merge {
             above: (0, 0),
             facts,
             closed: false,
-            folders: self.fill(false)?,
+            folders: self.fill()?,
         }];
         while let Some(level) = path.last_mut() {
             if let Some(name) = level.folders.pop() {
-                let Found::Folder(folder) = self.sources.look_up_in(&name)? else {
+                let Found::Folder(folder) = self.sources.look_up(&name)? else {
                     // Layers do not change.
                     return Err(Errno::STALE);
                 };
                 let closed = level.closed;
-                path.push(self.enter(&name.name, folder, closed)?);
+                path.push(self.enter(&name, folder, closed)?);
             } else {
                 // Making the entries has changed the time.
                 attributes::set_times(&level.facts, &self.target)?;
@@ -142,11 +161,12 @@ impl Merge {
         let made = open_child(self.target.as_fd(), name)?;
         let xattrs = attributes::content_xattrs(folder.top())?;
         attributes::copy_to(&folder.facts, &xattrs, made.as_fd())?;
-        if folder.closed && !closed {
+        let closed_here = folder.closed_by.is_some_and(|layer| layer < self.merged);
+        if closed_here && !closed {
             rustix::fs::fsetxattr(&made, layout::OPAQUE_XATTR, b"y", XattrFlags::empty())?;
         }
         self.target = Cursor::new(made);
-        let (facts, closed) = (folder.facts.clone(), closed || folder.closed);
+        let facts = folder.facts.clone();
         self.usage
             .add(&rustix::fs::fstat(&self.target)?, &mut self.seen);
         self.sources.enter(name, folder);
@@ -154,26 +174,37 @@ impl Merge {
             above,
             facts,
             closed,
-            folders: self.fill(closed)?,
+            folders: self.fill()?,
         })
     }
 
     /// Links everything but folders into the folder of the result; gives those.
-    fn fill(&mut self, closed: bool) -> Result<Vec<Name>, Errno> {
-        let names = self.sources.names(usize::MAX)?.unwrap_or_default();
+    fn fill(&mut self) -> Result<Vec<CString>, Errno> {
+        let names = self
+            .sources
+            .names(self.merged, usize::MAX)?
+            .unwrap_or_default();
         let mut folders = Vec::new();
-        for name in names {
-            let from = self.sources.part(name.layers[0]);
-            let facts = rustix::fs::statat(from, &name.name, AtFlags::SYMLINK_NOFOLLOW)?;
+        for Name { name, layer } in names {
+            let from = self.sources.part(layer);
+            let facts = rustix::fs::statat(from, &name, AtFlags::SYMLINK_NOFOLLOW)?;
             if FileType::from_raw_mode(facts.st_mode) == FileType::Directory {
                 folders.push(name);
-            } else if !(closed && is_whiteout(&facts)) {
-                self.usage.add(&facts, &mut self.seen);
-                let to = self.target.as_fd();
-                match rustix::fs::linkat(from, &name.name, to, &name.name, AtFlags::empty()) {
-                    Err(Errno::MLINK) => self.copies.link(from, &name.name, &facts, to)?,
-                    other => other?,
-                }
+                continue;
+            }
+            if is_whiteout(&facts)
+                && matches!(
+                    self.sources.look_up_from(self.merged, &name)?,
+                    Found::Nothing
+                )
+            {
+                continue;
+            }
+            self.usage.add(&facts, &mut self.seen);
+            let to = self.target.as_fd();
+            match rustix::fs::linkat(from, &name, to, &name, AtFlags::empty()) {
+                Err(Errno::MLINK) => self.copies.link(from, &name, &facts, to)?,
+                other => other?,
             }
         }
         Ok(folders)

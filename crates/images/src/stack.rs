@@ -61,8 +61,8 @@ pub(crate) struct Folder {
     parts: Vec<(LayerAt, Identity, OwnedFd)>,
     /// Of the topmost part, which decides.
     pub(crate) facts: Box<Stat>,
-    /// Nothing from further down can show through.
-    pub(crate) closed: bool,
+    /// The layer that ended the merging, if one did: nothing from below it can show through.
+    pub(crate) closed_by: Option<LayerAt>,
 }
 
 impl Folder {
@@ -72,11 +72,11 @@ impl Folder {
     }
 }
 
-/// A name in the folder where the stack stands, with the layers that have it, topmost first.
-#[derive(Debug)]
+/// A name in the folder where the stack stands, with the topmost layer that has it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name {
     pub(crate) name: CString,
-    pub(crate) layers: Vec<LayerAt>,
+    pub(crate) layer: LayerAt,
 }
 
 /// Whether this is what overlayfs takes for a whiteout.
@@ -140,9 +140,10 @@ impl Stack {
         self.resolve(name, self.here().parts.iter().map(|&(layer, _)| layer))
     }
 
-    /// As [`look_up`](Self::look_up), asking only the layers that are known to have the name.
-    pub(crate) fn look_up_in(&self, name: &Name) -> Result<Found, Errno> {
-        self.resolve(&name.name, name.layers.iter().copied())
+    /// As [`look_up`](Self::look_up), in the layers from `first` on only.
+    pub(crate) fn look_up_from(&self, first: LayerAt, name: &CStr) -> Result<Found, Errno> {
+        let layers = self.here().parts.iter().map(|&(layer, _)| layer);
+        self.resolve(name, layers.filter(|&layer| layer >= first))
     }
 
     fn resolve(&self, name: &CStr, layers: impl Iterator<Item = LayerAt>) -> Result<Found, Errno> {
@@ -156,7 +157,7 @@ impl Stack {
             };
             if FileType::from_raw_mode(facts.st_mode) != FileType::Directory {
                 match &mut folder {
-                    Some(folder) => folder.closed = true,
+                    Some(folder) => folder.closed_by = Some(layer),
                     None if is_whiteout(&facts) => return Ok(Found::Nothing),
                     None => {
                         return Ok(Found::Entry {
@@ -178,11 +179,11 @@ impl Stack {
                 None => folder.insert(Folder {
                     parts: vec![part],
                     facts: Box::new(facts),
-                    closed: false,
+                    closed_by: None,
                 }),
             };
             if opaque {
-                folder.closed = true;
+                folder.closed_by = Some(layer);
                 break;
             }
         }
@@ -224,16 +225,27 @@ impl Stack {
         Ok(())
     }
 
-    /// Every name that any part of the folder has, whiteouts included, in the order of their
-    /// bytes. Each folder can be read once per visit. Gives up with `None` above `limit` names.
-    pub(crate) fn names(&self, limit: usize) -> Result<Option<Vec<Name>>, Errno> {
-        let mut all: Vec<(CString, LayerAt)> = Vec::new();
-        for &(layer, _) in &self.here().parts {
+    /// Every name that a part of the folder has, of the layers above `end`, whiteouts included,
+    /// in the order of their bytes. Can be asked once per visit of a folder, because it moves
+    /// the reading position. Gives up with `None` above `limit` names.
+    pub(crate) fn names(&self, end: LayerAt, limit: usize) -> Result<Option<Vec<Name>>, Errno> {
+        let mut all: Vec<Name> = Vec::new();
+        let mut merged = false;
+        for &(layer, _) in self
+            .here()
+            .parts
+            .iter()
+            .take_while(|&&(layer, _)| layer < end)
+        {
+            merged |= !all.is_empty();
             let read = read_dir(self.part(layer), |name, _| {
                 if all.len() >= limit {
                     return Err(Errno::CANCELED);
                 }
-                all.push((name.to_owned(), layer));
+                all.push(Name {
+                    name: name.to_owned(),
+                    layer,
+                });
                 Ok(())
             });
             match read {
@@ -242,16 +254,10 @@ impl Stack {
             }
         }
         all.sort_unstable();
-        let mut names: Vec<Name> = Vec::with_capacity(all.len());
-        for (name, layer) in all {
-            match names.last_mut() {
-                Some(last) if last.name == name => last.layers.push(layer),
-                _ => names.push(Name {
-                    name,
-                    layers: vec![layer],
-                }),
-            }
+        if merged {
+            // The topmost of several, which comes first, stays.
+            all.dedup_by(|later, first| later.name == first.name);
         }
-        Ok(Some(names))
+        Ok(Some(all))
     }
 }

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::Refused;
 use super::owners::Owners;
 use super::resolve::Entry;
-use crate::stack::{Stack, is_whiteout};
+use crate::stack::{Name, Stack, is_whiteout};
 
 /// Entries, whiteouts included, that a listing takes. The contract has no pages, so a listing is
 /// one answer and this is what bounds its memory (some 60 MB).
@@ -15,12 +15,14 @@ pub(super) const LIMIT: usize = 250_000;
 
 /// What the folder where the stack stands shows, by name.
 pub(super) fn items(stack: &Stack, owners: &Owners) -> Result<Vec<FileItem>, Refused> {
-    let names = stack.names(LIMIT)?.ok_or(Refused::TooManyEntries)?;
+    let names = stack
+        .names(usize::MAX, LIMIT)?
+        .ok_or(Refused::TooManyEntries)?;
     let mut items = Vec::with_capacity(names.len());
     for name in names {
         // The topmost layer decides what a name is, and with what owner and mode; what is
         // below matters only to who goes into a folder.
-        let (name, layer) = (name.name, name.layers[0]);
+        let Name { name, layer } = name;
         let facts = rustix::fs::statat(stack.part(layer), &name, AtFlags::SYMLINK_NOFOLLOW)?;
         if is_whiteout(&facts) {
             continue;
