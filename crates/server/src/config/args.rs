@@ -4,7 +4,7 @@
 //! Every field is optional here; [`Settings`](super::Settings) has the defaults. The text in
 //! `[default: …]` is what `--help` shows; a test feeds it back in and compares.
 
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -114,10 +114,10 @@ pub struct ServeArgs {
         value_delimiter = ',',
         hide_env_values = true
     )]
-    pub resolver: Option<Vec<IpAddr>>,
+    pub resolver: Option<Vec<Ipv4Addr>>,
 
-    /// Address range that sandboxes get their addresses from, an IPv4 /16 [default: a free
-    /// 10.200.0.0/16 to 10.229.0.0/16]
+    /// Addresses for the sandboxes, a range from /8 to /29 that nothing else uses
+    /// [default: a free one of 10.200.0.0/16 to 10.229.0.0/16]
     #[arg(
         long,
         env = "CONTREE_SANDBOX_SUBNET",

@@ -226,10 +226,10 @@ fn limits(args: &ServeArgs, config: &mut EngineConfig) -> Result<(), ConfigError
 
 fn network(args: &ServeArgs, config: &mut EngineConfig) -> Result<(), ConfigError> {
     if let Some(subnet) = args.sandbox_subnet {
-        if !subnet.address.is_ipv4() || subnet.prefix != 16 {
+        if !(8..=29).contains(&subnet.prefix) {
             return Err(value(
                 "sandbox_subnet",
-                format!("expected an IPv4 /16 such as 10.200.0.0/16, got {subnet}"),
+                format!("expected a range from /8 to /29 such as 10.200.0.0/16, got {subnet}"),
             ));
         }
         config.network.subnet = Some(subnet.to_string());
@@ -240,7 +240,12 @@ fn network(args: &ServeArgs, config: &mut EngineConfig) -> Result<(), ConfigErro
         .flatten()
         .map(ToString::to_string)
         .collect();
-    config.network.resolvers = args.resolver.clone().unwrap_or_default();
+    config.network.resolvers = args
+        .resolver
+        .iter()
+        .flatten()
+        .map(|address| (*address).into())
+        .collect();
     config.network.pool = args.network_pool;
     Ok(())
 }

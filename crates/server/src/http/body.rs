@@ -109,7 +109,11 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // Told apart here, as serde would take an array for an object's values in order.
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => {}
-        None => return Err(ApiError::bad_request("the body is empty; expected a JSON object")),
+        None => {
+            return Err(ApiError::bad_request(
+                "the body is empty; expected a JSON object",
+            ));
+        }
         Some(_) => return Err(ApiError::bad_request("the body: expected a JSON object")),
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);

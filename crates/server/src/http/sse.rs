@@ -8,6 +8,7 @@
 //! they are, in the log, and costs no memory but one chunk. Events that are already there are
 //! packed into chunks of up to [`CHUNK`], so that a long log does not cost a write per event.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::pin::Pin;
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub(crate) fn stream<S>(events: S, stopping: CancellationToken) -> Response
 where
     S: Stream<Item = Result<EventLine, contree_engine::Error>> + Send + 'static,
 {
-    let body = Body::from_stream(chunks(events, stopping).map(Ok::<_, std::convert::Infallible>));
+    let body = Body::from_stream(chunks(events, stopping).map(Ok::<_, Infallible>));
     let headers = [
         (
             header::CONTENT_TYPE,
@@ -126,4 +127,89 @@ fn push_error(chunk: &mut String, message: &str) {
         chunk,
         ": stream ended with error, retry since last event id\n\nevent: sse_error\ndata: {line}\n\n"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use contree_api::ErrorKind;
+    use contree_engine::Error;
+    use futures_util::stream;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn line(id: u64, kind: &'static str, json: &str) -> EventLine {
+        EventLine {
+            id,
+            kind,
+            json: json.to_owned(),
+        }
+    }
+
+    async fn text(response: Response) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.into()).unwrap()
+    }
+
+    /// What goes over the wire, byte for byte.
+    #[tokio::test]
+    async fn golden_frames() {
+        let events = [
+            Ok(line(0, "init", r#"{"id":0,"type":"init"}"#)),
+            Ok(line(7, "stdout", r#"{"id":7,"data":{"value":"a\nb"}}"#)),
+            Err(Error::new(ErrorKind::TimedOut, "the log\ncannot be read")),
+            Ok(line(8, "exit", "never sent")),
+        ];
+        let response = stream(stream::iter(events), CancellationToken::new());
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "no-cache");
+        assert_eq!(text(response).await, include_str!("golden/stream.sse"));
+    }
+
+    #[tokio::test]
+    async fn faults_are_not_told() {
+        let events = [Err(Error::internal("could not read", "secret cause"))];
+        let text = text(stream(stream::iter(events), CancellationToken::new())).await;
+        assert!(
+            text.contains("data: the server failed at this request; its log"),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_filled_and_stopping_ends() {
+        let stopping = CancellationToken::new();
+        let events = stream::iter([Ok(line(1, "spawn", "{}"))]).chain(stream::pending());
+        let mut chunks = Box::pin(chunks(events, stopping.clone()));
+        assert_eq!(
+            chunks.next().await.unwrap(),
+            "id: 1\nevent: spawn\ndata: {}\n\n"
+        );
+        assert_eq!(chunks.next().await.unwrap(), ": keepalive\n\n");
+        assert_eq!(chunks.next().await.unwrap(), ": keepalive\n\n");
+        stopping.cancel();
+        assert_eq!(
+            chunks.next().await.unwrap(),
+            ": stream ended with error, retry since last event id\n\n\
+             event: sse_error\ndata: the server is shutting down\n\n"
+        );
+        assert!(chunks.next().await.is_none());
+    }
+
+    /// A long log goes out in pieces, not as one and not event by event.
+    #[tokio::test]
+    async fn ready_events_share_chunks() {
+        let events = stream::iter((0..5_000).map(|id| Ok(line(id, "stdout", &"x".repeat(100)))));
+        let chunks: Vec<Bytes> = chunks(events, CancellationToken::new()).collect().await;
+        assert!((5..20).contains(&chunks.len()), "{}", chunks.len());
+        assert!(chunks.iter().all(|chunk| chunk.len() < CHUNK + 1_000));
+        let all = chunks.concat();
+        assert_eq!(
+            String::from_utf8(all).unwrap().matches("\n\n").count(),
+            5_000
+        );
+    }
 }

@@ -31,7 +31,10 @@ fn defaults() {
     let settings = resolve(&[]).unwrap();
     assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 9450));
     assert_eq!(settings.engine.data_dir, Path::new("/var/lib/contree"));
-    assert_eq!(settings.engine.durability, contree_engine::Durability::Durable);
+    assert_eq!(
+        settings.engine.durability,
+        contree_engine::Durability::Durable
+    );
     assert_eq!(settings.engine.sandbox.pids, Some(4096));
     assert!(settings.engine.sandbox.memory_bytes.is_some());
     assert_eq!(settings.engine.sandbox.cpus, None);
@@ -44,7 +47,9 @@ fn help_names_the_real_defaults() {
     let base = format!("{:?}", resolve(&[]).unwrap());
     let mut named = 0;
     for arg in arguments() {
-        let Ok(default) = default_of(&arg).parse::<Plain>() else { continue };
+        let Ok(default) = default_of(&arg).parse::<Plain>() else {
+            continue;
+        };
         let flag = format!("--{}={}", arg.get_long().unwrap(), default.0);
         assert_eq!(format!("{:?}", resolve(&[&flag]).unwrap()), base, "{flag}");
         named += 1;
@@ -59,7 +64,9 @@ impl std::str::FromStr for Plain {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        (text != "none" && !text.contains(' ')).then(|| Self(text.to_owned())).ok_or(())
+        (text != "none" && !text.contains(' '))
+            .then(|| Self(text.to_owned()))
+            .ok_or(())
     }
 }
 
@@ -86,9 +93,9 @@ fn wrong_values_name_the_setting() {
              180d, got 3d",
         ),
         (
-            &["--sandbox-subnet=10.1.0.0/24"],
-            "setting sandbox_subnet (--sandbox-subnet, CONTREE_SANDBOX_SUBNET): expected an IPv4 \
-             /16 such as 10.200.0.0/16, got 10.1.0.0/24",
+            &["--sandbox-subnet=10.1.0.0/30"],
+            "setting sandbox_subnet (--sandbox-subnet, CONTREE_SANDBOX_SUBNET): expected a range \
+             from /8 to /29 such as 10.200.0.0/16, got 10.1.0.0/30",
         ),
         (
             &["--sandbox-binary=/nowhere/contree-sandbox"],
@@ -97,15 +104,26 @@ fn wrong_values_name_the_setting() {
     ] {
         assert_eq!(resolve(words).unwrap_err(), message);
     }
-    let error = Line::try_parse_from(["--max-upload-bytes=lots"]).unwrap_err().to_string();
+    let error = Line::try_parse_from(["--max-upload-bytes=lots"])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("--max-upload-bytes <BYTES>"), "{error}");
-    assert!(error.contains("expected a number of bytes such as 4096"), "{error}");
+    assert!(
+        error.contains("expected a number of bytes such as 4096"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_lower_maximum_lowers_the_default() {
-    let limits = resolve(&["--instance-max-timeout=60"]).unwrap().engine.limits;
-    assert_eq!((limits.instance_default_timeout, limits.instance_max_timeout), (60, 60));
+    let limits = resolve(&["--instance-max-timeout=60"])
+        .unwrap()
+        .engine
+        .limits;
+    assert_eq!(
+        (limits.instance_default_timeout, limits.instance_max_timeout),
+        (60, 60)
+    );
 }
 
 #[test]
@@ -123,13 +141,23 @@ fn lists_and_switches() {
     ])
     .unwrap();
     let engine = settings.engine;
-    let registries: Vec<_> = engine.allow_registries.iter().map(ToString::to_string).collect();
-    assert_eq!(registries, ["127.0.0.1:5000", "registry.local", "[::1]:5000"]);
+    let registries: Vec<_> = engine
+        .allow_registries
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        registries,
+        ["127.0.0.1:5000", "registry.local", "[::1]:5000"]
+    );
     assert_eq!(engine.network.allow, ["10.1.0.0/16"]);
     assert_eq!(engine.network.resolvers.len(), 1);
     assert_eq!(engine.sandbox.memory_bytes, None);
     assert_eq!(engine.sandbox.cpus, Some(1.5));
-    assert_eq!(engine.retention.untagged_images.map(|age| age.as_secs()), Some(30 * 86_400));
+    assert_eq!(
+        engine.retention.untagged_images.map(|age| age.as_secs()),
+        Some(30 * 86_400)
+    );
     assert_eq!(engine.durability, contree_engine::Durability::Relaxed);
     assert_eq!((settings.host.as_str(), settings.port), ("::1", 0));
 }
@@ -167,14 +195,23 @@ fn later_sources_win() {
     let file = file.to_str().unwrap();
     let shown = |environment: &[(&str, &str)], flags: &str| {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "tests::config::print_settings", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "tests::config::print_settings",
+                "--ignored",
+                "--nocapture",
+            ])
             .env("FLAGS", flags)
             .envs(environment.iter().copied())
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let at = text.find("settings: ").unwrap_or_else(|| panic!("{text}"));
-        text[at + "settings: ".len()..].lines().next().unwrap().to_owned()
+        text[at + "settings: ".len()..]
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned()
     };
     let in_env = [
         ("CONTREE_CONFIG", file),
@@ -185,8 +222,14 @@ fn later_sources_win() {
     assert_eq!(shown(&[], ""), "9450 Text 10000 0");
     assert_eq!(shown(&in_env[..1], ""), "1 Json 1 2");
     assert_eq!(shown(&in_env, ""), "2 Json 2 3");
-    assert_eq!(shown(&in_env, "--listen 127.0.0.1:3 --log-format text"), "3 Text 2 3");
-    assert_eq!(shown(&[], &format!("--config {file} --queue-max 9")), "1 Json 9 2");
+    assert_eq!(
+        shown(&in_env, "--listen 127.0.0.1:3 --log-format text"),
+        "3 Text 2 3"
+    );
+    assert_eq!(
+        shown(&[], &format!("--config {file} --queue-max 9")),
+        "1 Json 9 2"
+    );
 }
 
 #[test]
@@ -209,7 +252,10 @@ fn the_file_reads_like_the_flags() {
     std::fs::write(&file, text).unwrap();
     let from_file = resolve(&["--config", file.to_str().unwrap()]).unwrap();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    assert_eq!(format!("{from_file:?}"), format!("{:?}", resolve(&flags).unwrap()));
+    assert_eq!(
+        format!("{from_file:?}"),
+        format!("{:?}", resolve(&flags).unwrap())
+    );
     assert_eq!(from_file.log_format, LogFormat::Json);
     assert_eq!(parse(&flags).durability, Some(Durability::Relaxed));
 }
@@ -261,18 +307,29 @@ fn sample(name: &str) -> Option<&'static str> {
 fn arguments() -> Vec<Arg> {
     let mut command = Line::command();
     command.build();
-    command.get_arguments().filter(|arg| arg.get_id() != "help").cloned().collect()
+    command
+        .get_arguments()
+        .filter(|arg| arg.get_id() != "help")
+        .cloned()
+        .collect()
 }
 
 fn help_of(arg: &Arg) -> String {
-    arg.get_help().map(ToString::to_string).unwrap_or_default().replace('\n', " ")
+    arg.get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+        .replace('\n', " ")
 }
 
 fn default_of(arg: &Arg) -> String {
     let help = help_of(arg);
-    let (_, default) =
-        help.rsplit_once("[default: ").unwrap_or_else(|| panic!("no default in {help}"));
-    default.strip_suffix(']').unwrap_or_else(|| panic!("text after the default in {help}")).to_owned()
+    let (_, default) = help
+        .rsplit_once("[default: ")
+        .unwrap_or_else(|| panic!("no default in {help}"));
+    default
+        .strip_suffix(']')
+        .unwrap_or_else(|| panic!("text after the default in {help}"))
+        .to_owned()
 }
 
 /// docs/configuration.md lists exactly the settings that `--help` does. With
@@ -309,6 +366,9 @@ fn the_documentation_lists_every_setting() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, wanted).unwrap();
     } else {
-        assert!(text == wanted, "docs/configuration.md is behind --help; run with UPDATE_DOCS=1");
+        assert!(
+            text == wanted,
+            "docs/configuration.md is behind --help; run with UPDATE_DOCS=1"
+        );
     }
 }

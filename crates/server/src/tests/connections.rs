@@ -27,7 +27,11 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let closing = CancellationToken::new();
         let accepting = tokio::spawn(accept(listener, router, 16, closing.clone()));
-        Self { address, closing, accepting }
+        Self {
+            address,
+            closing,
+            accepting,
+        }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -37,7 +41,9 @@ impl Server {
     async fn close(self) {
         self.closing.cancel();
         let connections = self.accepting.await.unwrap();
-        tokio::time::timeout(Duration::from_secs(20), connections.wait()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), connections.wait())
+            .await
+            .unwrap();
     }
 }
 
@@ -64,16 +70,31 @@ async fn a_head_answer_leaves_the_connection_usable() {
         .fallback(error::no_such_route);
     let server = Server::start(router).await;
     let mut stream = server.connect().await;
-    stream.write_all(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
     let head = read_until(&mut stream, "\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert!(head.contains("content-length: 5\r\n"), "{head}");
-    stream.write_all(b"HEAD /nope HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"HEAD /nope HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
     let head = read_until(&mut stream, "\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 404") && head.ends_with("\r\n\r\n"), "{head}");
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert!(
+        head.starts_with("HTTP/1.1 404") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let answer = read_to_end(&mut stream).await;
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nhello"),
+        "{answer}"
+    );
     server.close().await;
 }
 
@@ -81,7 +102,10 @@ async fn a_head_answer_leaves_the_connection_usable() {
 #[tokio::test]
 async fn a_refusal_survives_an_unread_body() {
     const SIZE: usize = 4 << 20;
-    let router = Router::new().route("/", axum::routing::post(async || ApiError::bad_request("no")));
+    let router = Router::new().route(
+        "/",
+        axum::routing::post(async || ApiError::bad_request("no")),
+    );
     let server = Server::start(router).await;
     let mut stream = server.connect().await;
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n");
@@ -91,7 +115,10 @@ async fn a_refusal_survives_an_unread_body() {
     }
     let answer = read_to_end(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    assert!(answer.ends_with(r#"{"error":"no","status":400}"#), "{answer}");
+    assert!(
+        answer.ends_with(r#"{"error":"no","status":400}"#),
+        "{answer}"
+    );
     server.close().await;
 }
 
@@ -103,16 +130,17 @@ async fn closing_ends_idle_connections_and_finishes_answers() {
         "/slow",
         get(move || async move {
             let finished = finished.lock().await.take().unwrap();
-            let pieces = futures_util::stream::unfold((0, Some(finished)), |(step, wait)| async move {
-                match (step, wait) {
-                    (0, wait) => Some((Bytes::from("first "), (1, wait))),
-                    (1, Some(wait)) => {
-                        wait.await.unwrap();
-                        Some((Bytes::from("last"), (2, None)))
+            let pieces =
+                futures_util::stream::unfold((0, Some(finished)), |(step, wait)| async move {
+                    match (step, wait) {
+                        (0, wait) => Some((Bytes::from("first "), (1, wait))),
+                        (1, Some(wait)) => {
+                            wait.await.unwrap();
+                            Some((Bytes::from("last"), (2, None)))
+                        }
+                        _ => None,
                     }
-                    _ => None,
-                }
-            });
+                });
             use futures_util::StreamExt as _;
             Body::from_stream(pieces.map(Ok::<_, std::io::Error>))
         }),
@@ -120,11 +148,15 @@ async fn closing_ends_idle_connections_and_finishes_answers() {
     let server = Server::start(router).await;
 
     let mut idle = server.connect().await;
-    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
     read_until(&mut idle, "hello").await;
     let mut silent = server.connect().await;
     let mut busy = server.connect().await;
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
     read_until(&mut busy, "first ").await;
 
     server.closing.cancel();
@@ -139,7 +171,10 @@ async fn closing_ends_idle_connections_and_finishes_answers() {
 async fn heads_are_bounded() {
     let server = Server::start(Router::new().route("/", get(async || "hello"))).await;
     let mut stream = server.connect().await;
-    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(100 * 1024));
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+        "y".repeat(100 * 1024)
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let answer = read_to_end(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
