@@ -80,7 +80,7 @@ pub fn serve(args: ServeArgs) -> Result<(), ServeError> {
     ended
 }
 
-async fn run(
+pub(crate) async fn run(
     settings: Settings,
     mut signals: Signals,
     listening: impl FnOnce(SocketAddr, Option<&FirstStart>) -> io::Result<()>,
@@ -173,14 +173,14 @@ fn announce(address: SocketAddr, first_start: Option<&FirstStart>) -> io::Result
 }
 
 /// The signals that end a server.
-struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

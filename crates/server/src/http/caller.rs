@@ -72,3 +72,29 @@ impl FromRequestParts<App> for Caller {
         Ok(Self(app.engine.authenticate(token).await?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use contree_api::{ProjectId, TokenId};
+
+    use super::*;
+
+    #[test]
+    fn one_permission_of_several_is_enough() {
+        let caller = Caller(Identity {
+            token_id: TokenId::new(),
+            project_id: ProjectId::new(),
+            permissions: vec![Permission::List, Permission::SpawnDisposable],
+            expires_at: None,
+        });
+        let either = [Permission::Spawn, Permission::SpawnDisposable];
+        assert!(caller.require_any(&either).is_ok());
+        assert_eq!(
+            caller
+                .require_any(&[Permission::Import, Permission::Spawn])
+                .unwrap_err()
+                .message(),
+            "this token lacks the permission \"import\" or \"spawn\""
+        );
+    }
+}

@@ -9,9 +9,9 @@ use crate::config::{Durability, LogFormat, ServeArgs, Settings};
 
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true)]
-struct Line {
+pub(super) struct Line {
     #[command(flatten)]
-    args: ServeArgs,
+    pub(super) args: ServeArgs,
 }
 
 fn parse(words: &[&str]) -> ServeArgs {
