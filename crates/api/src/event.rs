@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ImageId;
 use crate::operation::OperationStatus;
 use crate::stream::Encoding;
-use crate::ImageId;
 
 /// One event. `type` and `data` are those of [`EventData`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -316,8 +316,14 @@ pub struct Completion {
 }
 
 /// Endings of variable names whose values are masked in `spawn.env`.
-pub const SECRET_SUFFIXES: [&str; 6] =
-    ["TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIALS", "AUTHORIZATION"];
+pub const SECRET_SUFFIXES: [&str; 6] = [
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "API_KEY",
+    "CREDENTIALS",
+    "AUTHORIZATION",
+];
 
 /// Whether a variable of this name holds a secret.
 #[must_use]

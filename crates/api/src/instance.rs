@@ -22,7 +22,9 @@ pub struct ResourceLimits {
 
 impl Default for ResourceLimits {
     fn default() -> Self {
-        Self { max_layer_bytes: limits::DEFAULT_MAX_LAYER_BYTES }
+        Self {
+            max_layer_bytes: limits::DEFAULT_MAX_LAYER_BYTES,
+        }
     }
 }
 

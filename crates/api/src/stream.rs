@@ -32,7 +32,11 @@ impl StreamRepr {
     #[must_use]
     pub fn from_bytes(bytes: &[u8], truncated: bool) -> Self {
         let (value, encoding) = encode(bytes);
-        Self { value, encoding, truncated }
+        Self {
+            value,
+            encoding,
+            truncated,
+        }
     }
 
     /// The bytes.
@@ -79,7 +83,9 @@ pub struct InvalidStream;
 /// Encodes bytes the way events and results carry them.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> (String, Encoding) {
-    let plain = bytes.iter().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t'));
+    let plain = bytes
+        .iter()
+        .all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t'));
     if plain && let Ok(text) = std::str::from_utf8(bytes) {
         return (text.to_owned(), Encoding::Ascii);
     }

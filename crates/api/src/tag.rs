@@ -48,7 +48,9 @@ impl FromStr for Tag {
         }
         let is_word = |part: &str| {
             !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         };
         if text.split([':', '/', '.']).all(is_word) {
             Ok(Self(text.to_owned()))
@@ -95,8 +97,19 @@ mod tests {
         ] {
             assert!(good.parse::<Tag>().is_ok(), "{good}");
         }
-        for bad in ["", "ubuntu:", ":a", "-a", "_a", "a..b", "a//b", "a b", "a@sha256:00", "é", "a/"]
-        {
+        for bad in [
+            "",
+            "ubuntu:",
+            ":a",
+            "-a",
+            "_a",
+            "a..b",
+            "a//b",
+            "a b",
+            "a@sha256:00",
+            "é",
+            "a/",
+        ] {
             assert!(bad.parse::<Tag>().is_err(), "{bad}");
         }
         assert!("a".repeat(256).parse::<Tag>().is_ok());

@@ -76,7 +76,9 @@ pub fn parse_moment(text: &str, now: Timestamp) -> Result<Timestamp, InvalidMome
         && let Some(seconds) = interval_unit_seconds(unit)
     {
         let number: u64 = text[..text.len() - 1].parse().map_err(|_| InvalidMoment)?;
-        let micros = number.checked_mul(seconds * 1_000_000).ok_or(InvalidMoment)?;
+        let micros = number
+            .checked_mul(seconds * 1_000_000)
+            .ok_or(InvalidMoment)?;
         let micros = i64::try_from(micros).map_err(|_| InvalidMoment)?;
         return checked(now.0.saturating_sub(micros));
     }
@@ -125,7 +127,10 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-05-18T09:16:56.185199+00:00");
         let read: Timestamp = serde_json::from_str("\"2026-05-18T09:16:56.185199Z\"").unwrap();
         assert_eq!(read, moment);
-        assert_eq!(event_ts(jiff::Timestamp::UNIX_EPOCH), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(
+            event_ts(jiff::Timestamp::UNIX_EPOCH),
+            "1970-01-01T00:00:00.000000000Z"
+        );
     }
 
     #[test]
@@ -140,7 +145,16 @@ mod tests {
         assert_eq!(at("1970-01-02T00:00:01"), Ok(86_401_000_000));
         assert_eq!(at("1970-01-02T00:00:01+01:00"), Ok(82_801_000_000));
         assert_eq!(at("1970-01-02T00:00:01.5Z"), Ok(86_401_500_000));
-        for bad in ["", "s", "-3d", "yesterday", "nan", "1e400", "99999999999999999999w", "5é"] {
+        for bad in [
+            "",
+            "s",
+            "-3d",
+            "yesterday",
+            "nan",
+            "1e400",
+            "99999999999999999999w",
+            "5é",
+        ] {
             assert_eq!(at(bad), Err(InvalidMoment), "{bad}");
         }
     }
