@@ -230,8 +230,12 @@ impl Copies {
     ) -> Result<(), Errno> {
         if let Some(copy) = self.made.get(&identity(facts)) {
             match rustix::fs::linkat(&self.folder, copy, to, name, AtFlags::empty()) {
-                // The copy is full too: start another one.
-                Err(Errno::MLINK) => {}
+                Err(Errno::MLINK) => {
+                    // Its name here was the last one it can have.
+                    rustix::fs::renameat(&self.folder, copy, to, name)?;
+                    self.made.remove(&identity(facts));
+                    return Ok(());
+                }
                 other => return other,
             }
         }

@@ -1,0 +1,11 @@
+//! The layer store against a real disk and, where it says `privileged_`, against overlayfs.
+
+mod files;
+mod hostile;
+mod measure;
+mod merge;
+mod overlay;
+mod root_dir;
+mod store;
+mod view;
+mod world;
