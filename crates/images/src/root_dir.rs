@@ -79,16 +79,16 @@ impl RootDir {
     }
 
     /// Opens whatever `path` leads to, symbolic links followed inside the tree. `flags` decide
-    /// how; add [`OFlags::NOFOLLOW`] (with [`OFlags::PATH`]) to get a link itself. `CLOEXEC` and
-    /// `NOCTTY` are always added. Opening a pipe for reading waits for a writer unless
-    /// [`OFlags::NONBLOCK`] is given.
+    /// how; add [`OFlags::NOFOLLOW`] (with [`OFlags::PATH`]) to get a link itself. `CLOEXEC` is
+    /// always added. Opening a pipe for reading waits for a writer unless [`OFlags::NONBLOCK`]
+    /// is given.
     ///
     /// # Errors
-    /// What the kernel says: `NotFound`, `NotADirectory`, `FilesystemLoop` (more than 40 links
+    /// What the kernel says: `NotFound`, `NotADirectory`, `ELOOP` (more than 40 links
     /// or a magic link), `InvalidFilename` (path or a name too long), `InvalidInput` (a NUL).
     pub fn open_with(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
         let path: &[u8] = if path.is_empty() { b"." } else { path };
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let flags = flags | OFlags::CLOEXEC;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let mut tries = 0;
         loop {
@@ -254,7 +254,7 @@ impl Dir {
     /// Opens the regular file `name` for reading. Never waits on a pipe.
     ///
     /// # Errors
-    /// `FilesystemLoop` when `name` is a symbolic link.
+    /// `ELOOP` when `name` is a symbolic link.
     pub fn open_file(&self, name: &[u8]) -> io::Result<File> {
         let flags =
             OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;

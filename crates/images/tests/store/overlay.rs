@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use contree_api::LayerId;
-use contree_images::{Store, Upper};
+use contree_images::Upper;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
@@ -34,35 +34,36 @@ impl Drop for Mounted {
     }
 }
 
-/// Mounts the chain, with an upper to write to if given, as sandboxes do: relative names, the
-/// store's root as the working folder.
+/// Mounts the chain as sandboxes do, with an upper to write to if given.
 pub(crate) fn mount(world: &World, chain: &[LayerId], upper: Option<&Upper>) -> Mounted {
+    mount_names(world, &world.lower_names(chain), upper)
+}
+
+/// Mounts what is in the chain alone, without the places that sandboxes mount over.
+pub(crate) fn mount_content(world: &World, chain: &[LayerId]) -> Mounted {
+    // overlayfs wants two layers at least.
+    let empty = world.layer(&[]);
+    let mut names = world.lower_names(&[chain, &[empty]].concat());
+    names.pop();
+    mount_names(world, &names, None)
+}
+
+fn mount_names(world: &World, lowers: &[String], upper: Option<&Upper>) -> Mounted {
     let at = world
         .folder
         .path()
         .join(format!("mounted-{}", uuid::Uuid::now_v7()));
     std::fs::create_dir(&at).unwrap();
-    let mut options = format!("userxattr,lowerdir={}", lowers(world, chain).join(":"));
+    let root = world.root().display();
+    let lowers: Vec<_> = lowers.iter().map(|name| format!("{root}/{name}")).collect();
+    let mut options = format!("userxattr,lowerdir={}", lowers.join(":"));
     if let Some(upper) = upper {
-        let root = world.root().display();
-        options.push_str(&format!(
-            ",upperdir={root}/{},workdir={root}/{}",
-            upper.upper_name(),
-            upper.work_name()
-        ));
+        let (upper, work) = (upper.upper_name(), upper.work_name());
+        options.push_str(&format!(",upperdir={root}/{upper},workdir={root}/{work}"));
     }
     let options = CString::new(options).unwrap();
     rustix::mount::mount("overlay", &at, "overlay", MountFlags::empty(), &*options).unwrap();
     Mounted { at }
-}
-
-fn lowers(store: &Store, chain: &[LayerId]) -> Vec<String> {
-    let root = store.root().display();
-    store
-        .lower_names(chain)
-        .iter()
-        .map(|name| format!("{root}/{name}"))
-        .collect()
 }
 
 /// Everything about an entry that a guest can see.

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use contree_api::LayerId;
-use contree_images::{Dir, Staged, Store};
+use contree_images::{Dir, RootDir, Staged, Store};
 use rustix::fs::{Timespec, Timestamps, XattrFlags};
 use tempfile::TempDir;
 
@@ -41,6 +41,15 @@ impl World {
         for entry in entries {
             entry.make(&staged);
         }
+        let layer = LayerId::new();
+        staged.commit(layer).unwrap();
+        layer
+    }
+
+    /// A layer that `fill` makes.
+    pub(crate) fn layer_with(&self, fill: impl FnOnce(&RootDir)) -> LayerId {
+        let staged = self.store.stage().unwrap();
+        fill(staged.tree());
         let layer = LayerId::new();
         staged.commit(layer).unwrap();
         layer
@@ -171,7 +180,10 @@ impl Entry {
     }
 
     fn attributes(&self, parent: &Dir, name: &[u8]) {
-        parent.set_owner(name, self.owner.0, self.owner.1).unwrap();
+        let facts = parent.stat(name).unwrap();
+        if self.owner != (0, 0) || facts.st_uid == 0 {
+            parent.set_owner(name, self.owner.0, self.owner.1).unwrap();
+        }
         parent.set_mode(name, self.mode).unwrap();
         if let Some((key, value)) = &self.xattr {
             // Only files and folders can have what users set.
@@ -189,11 +201,6 @@ impl Entry {
         };
         parent.set_times(name, &times).unwrap();
     }
-}
-
-/// Whether the test may make device nodes, mount and give files away.
-pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 /// Waits until a folder on the host is empty: what is removed in the background has no other
