@@ -11,11 +11,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use futures_util::{StreamExt, TryStreamExt};
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{
     InfoData, InfoVeth, LinkAttribute, LinkExtentMask, LinkMessage,
 };
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteScope, RouteType,
+};
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use rustix::net::{AddressFamily as SocketFamily, SocketFlags, SocketType, netdevice, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -190,19 +191,33 @@ impl Netlink {
             .at("switch an interface on")
     }
 
-    /// Gives an interface the address `own`, with `other` at the far end of the cable. This also
-    /// makes the route to `other`.
+    /// Gives an interface an address of its own, with no network around it.
     pub(super) async fn add_address(
         &self,
         index: u32,
-        own: Ipv4Addr,
-        other: Ipv4Addr,
+        address: Ipv4Addr,
     ) -> Result<(), NetlinkError> {
-        let mut request = self.handle.address().add(index, IpAddr::V4(own), 32);
-        let attributes = &mut request.message_mut().attributes;
-        attributes.retain(|attribute| !matches!(attribute, AddressAttribute::Address(_)));
-        attributes.push(AddressAttribute::Address(IpAddr::V4(other)));
+        let request = self.handle.address().add(index, IpAddr::V4(address), 32);
         request.execute().await.at("add an address")
+    }
+
+    /// Says that `address` is at the other end of the cable.
+    pub(super) async fn add_neighbour_route(
+        &self,
+        index: u32,
+        address: Ipv4Addr,
+    ) -> Result<(), NetlinkError> {
+        let route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(address, 32)
+            .scope(RouteScope::Link)
+            .output_interface(index)
+            .build();
+        self.handle
+            .route()
+            .add(route)
+            .execute()
+            .await
+            .at("add the route to the other end")
     }
 
     /// Sends everything without a better route to `router`.

@@ -330,7 +330,11 @@ impl Maker {
         let near = self.host.index_of(&name).map_err(connect)?;
         self.host.set_up(near).await.map_err(connect)?;
         self.host
-            .add_address(near, gateway, address)
+            .add_address(near, gateway)
+            .await
+            .map_err(connect)?;
+        self.host
+            .add_neighbour_route(near, address)
             .await
             .map_err(connect)?;
 
@@ -339,8 +343,9 @@ impl Maker {
         let far = inside.index_of(INTERFACE).map_err(connect)?;
         inside.set_up(LOOPBACK).await.map_err(connect)?;
         inside.set_up(far).await.map_err(connect)?;
+        inside.add_address(far, address).await.map_err(connect)?;
         inside
-            .add_address(far, address, gateway)
+            .add_neighbour_route(far, gateway)
             .await
             .map_err(connect)?;
         inside

@@ -1,0 +1,4 @@
+//! What a sandbox can reach, and above all what it cannot: with a real kernel, as root.
+
+mod network;
+mod world;
