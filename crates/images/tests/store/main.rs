@@ -1,5 +1,7 @@
 //! The layer store against a real disk and, where it says `privileged_`, against overlayfs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod files;
 mod hostile;
 mod measure;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use contree_api::LayerId;
 use contree_images::{Dir, RootDir, Staged, Store};
+use proptest::prelude::*;
 use rustix::fs::{Timespec, Timestamps, XattrFlags};
 use tempfile::TempDir;
 
@@ -201,6 +202,44 @@ impl Entry {
         };
         parent.set_times(name, &times).unwrap();
     }
+}
+
+/// Paths of few names, so that random entries meet.
+pub(crate) fn a_path() -> impl Strategy<Value = String> {
+    proptest::collection::vec(prop_oneof!["[ab]", Just("tmp".to_owned())], 1..4)
+        .prop_map(|names| names.join("/"))
+}
+
+/// Anything that a layer can have.
+pub(crate) fn an_entry() -> impl Strategy<Value = Entry> {
+    let kind = prop_oneof![
+        4 => "[a-z]{0,8}".prop_map(|content| Kind::File(content.into_bytes())),
+        2 => Just(Kind::Folder),
+        2 => Just(Kind::Opaque),
+        4 => Just(Kind::Whiteout),
+        1 => a_path().prop_map(Kind::Symlink),
+        2 => a_path().prop_map(Kind::HardLink),
+        1 => Just(Kind::Fifo),
+        1 => Just(Kind::Socket),
+    ];
+    let mode = prop_oneof![
+        Just(0o644),
+        Just(0o755),
+        Just(0o4711),
+        Just(0o2770),
+        Just(0o1777)
+    ];
+    let xattr = proptest::option::of(Just(("user.mine".to_owned(), b"value".to_vec())));
+    (a_path(), kind, mode, 0..3_u32, 0..2_000_000_000_i64, xattr).prop_map(
+        |(path, kind, mode, owner, mtime, xattr)| Entry {
+            path,
+            kind,
+            mode,
+            owner: (owner, owner * 1000),
+            mtime,
+            xattr,
+        },
+    )
 }
 
 /// Waits until a folder on the host is empty: what is removed in the background has no other
