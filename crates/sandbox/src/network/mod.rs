@@ -12,7 +12,7 @@
 //!
 //! * [`plan`](AddressPlan): who gets which name, address and ids.
 //! * `filter`: what may pass, one nftables table for all sandboxes of the server, loaded at start.
-//! * `uplink`: the machine around: way out, packet size, forwarding.
+//! * `uplink`: the machine around: way out, packet size, forwarding. `firewall`: who else filters.
 //! * `pool`: ready namespaces. `netlink`: interfaces, addresses, routes. `resolver`: names.
 //!
 //! **IPv6 is off** in sandboxes: switched off in their namespaces and on the host's end of each
@@ -24,6 +24,7 @@
 
 mod config;
 mod filter;
+pub(crate) mod firewall;
 mod netlink;
 mod plan;
 mod pool;
@@ -259,6 +260,7 @@ async fn set_up(
     let filtered = match filter::load(&policy).await {
         Ok(()) => {
             findings.push(uplink::enable_forwarding(&around.uplinks));
+            findings.push(firewall::look(&plan).await);
             true
         }
         Err(error) => {

@@ -486,3 +486,33 @@ fn privileged_listeners_inside_do_not_block_the_port_outside() {
         network.shutdown().await.unwrap();
     });
 }
+
+#[test]
+fn privileged_a_firewall_in_the_way_is_pointed_out() {
+    on_a_machine(|world| async move {
+        let nft = |arguments: &str| world.machine().command("nft", arguments);
+        nft("add table ip filter");
+        nft("add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }");
+        nft("add chain ip filter DOCKER-USER");
+        nft("add rule ip filter FORWARD jump DOCKER-USER");
+        let network = start(0, |_| {}).await;
+        let mut report = network.report().iter();
+        let finding = report
+            .find(|finding| finding.name == "other firewalls")
+            .expect("a finding");
+        assert_eq!(finding.state, State::Limited);
+        let (lease, _) = networked(&network).await;
+        assert!(lease.fetch(PUBLIC, 80).is_err());
+        // What it advises helps.
+        let advice = finding
+            .next_step
+            .strip_prefix("let them pass: ")
+            .expect("advice");
+        for command in advice.split("; ") {
+            let (program, arguments) = command.split_once(' ').expect("a command");
+            world.machine().command(program, arguments);
+        }
+        assert!(lease.fetch(PUBLIC, 80).is_ok());
+        network.shutdown().await.unwrap();
+    });
+}
