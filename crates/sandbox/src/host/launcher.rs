@@ -21,6 +21,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
+use crate::limits::Doors;
 use crate::protocol::launcher::Envelope;
 use crate::protocol::transport::{pair, receive, send};
 use crate::protocol::{Failure, MAX_DATAGRAM, Reply, Request};
@@ -106,6 +107,26 @@ impl Launcher {
         let [user, network] =
             <[OwnedFd; 2]>::try_from(fds).map_err(|_| LauncherError::WrongAnswer)?;
         Ok(Namespaces { user, network })
+    }
+
+    /// Clones a sandbox's init, which listens on `control`, and gives its pidfd.
+    pub(crate) async fn sandbox(
+        &self,
+        id_base: u32,
+        control: &OwnedFd,
+        user: &OwnedFd,
+        network: &OwnedFd,
+        doors: &Doors,
+    ) -> Result<OwnedFd, LauncherError> {
+        let mut fds = vec![control, user, network];
+        fds.extend(&doors.fds);
+        let request = Request::Sandbox {
+            id_base,
+            unified: doors.unified,
+        };
+        let fds = self.ask(request, &fds).await?;
+        let [pidfd] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| LauncherError::WrongAnswer)?;
+        Ok(pidfd)
     }
 
     /// Sends a request with descriptors and waits for the descriptors of the answer.

@@ -9,31 +9,53 @@
 //! lives as long as it does). Its children are reaped by the kernel.
 
 mod namespaces;
+mod sandbox;
+pub(crate) mod stage;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use crate::confine;
+use crate::limits::rlimits;
 use crate::protocol::launcher::Envelope;
 use crate::protocol::transport::{receive, send};
-use crate::protocol::{Failure, MAX_DATAGRAM, Reply, Request, Step};
+use crate::protocol::{Failure, FailureSource, MAX_DATAGRAM, Reply, Request, Step};
 use crate::sys::clone::SingleThread;
+use crate::sys::seccomp::Instruction;
 use crate::sys::{fds, signals};
+use sandbox::Parts;
+use stage::Stage;
 
 /// Runs the launcher on standard input until that closes.
-pub fn run() -> Result<(), Failure> {
+///
+/// With `store`, the layer store's folder, it can make sandboxes; without, namespaces only.
+pub fn run(store: Option<&Path>) -> Result<(), Failure> {
     let socket = fds::take_stdin().step("take the socket from standard input")?;
     fds::close_all_but(&[socket.as_raw_fd()]).step("close inherited descriptors")?;
     set_parent_process_death_signal(Some(Signal::KILL)).step("set parent-death signal")?;
     signals::ignore_children().step("ignore SIGCHLD")?;
     let thread = SingleThread::prove().step("look at our threads")?;
-    Launcher { socket, thread }.serve()
+    // Before the stage is entered, where the limits of descriptors are known.
+    rlimits::set_for_sandboxes()?;
+    let stage = store.map(|store| Stage::enter(thread, store)).transpose()?;
+    Launcher {
+        socket,
+        thread,
+        filter: confine::filter(),
+        stage,
+    }
+    .serve()
 }
 
 struct Launcher {
     socket: OwnedFd,
     thread: SingleThread,
+    /// Made once, inherited by every init.
+    filter: Vec<Instruction>,
+    stage: Option<Stage>,
 }
 
 impl Launcher {
@@ -53,7 +75,25 @@ impl Launcher {
                     let made = namespaces::make(self.thread, id_base);
                     self.answer(envelope.id, made.map(|made| vec![made.user, made.network]))?;
                 }
+                Request::Sandbox { id_base, unified } => {
+                    let made = Parts::new(id_base, unified, fds)
+                        .and_then(|parts| self.sandbox(envelope.id, parts));
+                    if let Err(failure) = made {
+                        self.answer(envelope.id, Err(failure))?;
+                    }
+                }
             }
+        }
+    }
+
+    /// Clones a sandbox, which answers for itself unless even that fails.
+    fn sandbox(&self, id: u64, parts: Parts) -> Result<(), Failure> {
+        match &self.stage {
+            Some(stage) => sandbox::make(self, stage, id, parts),
+            None => Err(Failure {
+                step: "clone a sandbox without a layer store".into(),
+                source: FailureSource(libc::ENOTSUP),
+            }),
         }
     }
 

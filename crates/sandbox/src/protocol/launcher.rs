@@ -1,7 +1,7 @@
 //! Requests to the launcher and their answers.
 
+use super::Failure;
 use super::codec::{Decoder, Encoder, Malformed};
-use super::{Failure, FailureSource};
 
 /// What the launcher is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,16 @@ pub(crate) enum Request {
     Namespaces {
         /// First host id.
         id_base: u32,
+    },
+    /// A sandbox whose init waits for orders. Comes with the descriptors of init's end of the
+    /// control socket, the user namespace, the network namespace, and control groups: with
+    /// `unified` one folder of a version 2 hierarchy, otherwise `tasks` files of version 1.
+    /// Answered with a pidfd of init.
+    Sandbox {
+        /// First host id of the user namespace.
+        id_base: u32,
+        /// Whether the control group is of version 2.
+        unified: bool,
     },
 }
 
@@ -35,6 +45,7 @@ impl Envelope {
         out.u64(self.id);
         match &self.request {
             Request::Namespaces { id_base } => out.u8(0).u32(*id_base),
+            Request::Sandbox { id_base, unified } => out.u8(1).u32(*id_base).flag(*unified),
         };
         out.finish()
     }
@@ -45,6 +56,10 @@ impl Envelope {
         let request = match from.u8()? {
             0 => Request::Namespaces {
                 id_base: from.u32()?,
+            },
+            1 => Request::Sandbox {
+                id_base: from.u32()?,
+                unified: from.flag()?,
             },
             _ => return Err(Malformed("unknown request")),
         };
@@ -59,10 +74,10 @@ impl Reply {
         out.u64(self.id);
         match &self.outcome {
             Ok(()) => out.u8(0),
-            Err(failure) => out
-                .u8(1)
-                .i32(failure.errno())
-                .bytes(failure.step.as_bytes()),
+            Err(failure) => {
+                failure.encode(out.u8(1));
+                &mut out
+            }
         };
         out.finish()
     }
@@ -72,13 +87,7 @@ impl Reply {
         let id = from.u64()?;
         let outcome = match from.u8()? {
             0 => Ok(()),
-            1 => {
-                let source = FailureSource(from.i32()?);
-                Err(Failure {
-                    source,
-                    step: from.string()?,
-                })
-            }
+            1 => Err(Failure::decode(&mut from)?),
             _ => return Err(Malformed("unknown outcome")),
         };
         from.end()?;
@@ -88,6 +97,7 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FailureSource;
     use super::*;
 
     #[test]
@@ -95,6 +105,15 @@ mod tests {
         let envelope = Envelope {
             id: 3,
             request: Request::Namespaces { id_base: 1 << 27 },
+        };
+        assert_eq!(Envelope::decode(&envelope.encode()), Ok(envelope));
+        let request = Request::Sandbox {
+            id_base: 1,
+            unified: true,
+        };
+        let envelope = Envelope {
+            id: u64::MAX,
+            request,
         };
         assert_eq!(Envelope::decode(&envelope.encode()), Ok(envelope));
         let outcome = Err(Failure {

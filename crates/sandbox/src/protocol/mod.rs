@@ -13,17 +13,24 @@
 //! lives among hostile processes, and what it says is not believed without bounds.
 //!
 //! Integers are little-endian, byte strings and lists have a u32 length before them. There is no
-//! version field: the two binaries are built and installed together, and
-//! [`Request::Hello`] compares their build.
+//! version field: server and launcher are built from one source and installed together.
 
 pub(crate) mod codec;
 pub(crate) mod launcher;
+pub(crate) mod sandbox;
 pub(crate) mod transport;
 
 pub(crate) use launcher::{Reply, Request};
+pub use sandbox::{ProcessId, Usage};
 
 /// Largest datagram between server and launcher.
 pub(crate) const MAX_DATAGRAM: usize = 4096;
+
+/// Largest frame to init: 2 MiB of command line, and up to 10,000 attached files with paths.
+pub(crate) const MAX_TO_INIT: usize = 64 * 1024 * 1024;
+
+/// Largest frame from init: a path and some numbers.
+pub(crate) const MAX_FROM_INIT: usize = 16 * 1024;
 
 /// Most descriptors attached to one message.
 pub(crate) const MAX_FDS: usize = 16;
@@ -39,10 +46,24 @@ pub struct Failure {
     pub source: FailureSource,
 }
 
-/// What the kernel said about a [`Failure`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", std::io::Error::from_raw_os_error(*.0))]
+/// What the kernel said about a [`Failure`]: an error number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailureSource(pub i32);
+
+impl std::error::Error for FailureSource {}
+
+impl std::fmt::Display for FailureSource {
+    /// Such as `no such file or directory`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = std::io::Error::from_raw_os_error(self.0).to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        let mut letters = text.chars();
+        if let Some(first) = letters.next() {
+            write!(f, "{}{}", first.to_lowercase(), letters.as_str())?;
+        }
+        Ok(())
+    }
+}
 
 impl Failure {
     pub(crate) fn new(step: impl Into<String>, error: &std::io::Error) -> Self {

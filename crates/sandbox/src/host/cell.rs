@@ -1,0 +1,185 @@
+//! Sandboxes without a job.
+//!
+//! A *cell* is all of a sandbox that does not depend on what will run in it: namespaces, network,
+//! control group, and an init that has attached its mounts and waits for orders. A few are kept
+//! ready, so that a run pays only for what is its own: the overlay, the pivot and the exec. A
+//! cell is used once.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::SocketType;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Mutex, mpsc};
+
+use super::control::Control;
+use super::error::SpawnError;
+use super::launcher::Launcher;
+use crate::limits::{ControlGroups, Group};
+use crate::network::{Lease, Network};
+use crate::protocol::transport::pair;
+use crate::sys::fds;
+
+/// A sandbox that waits for a job.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) control: Arc<Control>,
+    pub(super) pidfd: AsyncFd<OwnedFd>,
+    pub(super) group: Group,
+    pub(super) lease: Lease,
+}
+
+/// What cells are made from.
+#[derive(Debug)]
+pub(super) struct Maker {
+    pub(super) launcher: Launcher,
+    pub(super) network: Network,
+    pub(super) groups: ControlGroups,
+    pub(super) next: AtomicU64,
+}
+
+impl Maker {
+    /// Makes one.
+    pub(super) async fn make(&self, network: bool) -> Result<Cell, SpawnError> {
+        let lease = self.lease(network).await?;
+        self.make_in(lease).await
+    }
+
+    /// Waits for namespaces and ids. May be given up.
+    async fn lease(&self, network: bool) -> Result<Lease, SpawnError> {
+        self.network.lease(network).await.map_err(SpawnError::Lease)
+    }
+
+    /// Makes one in the namespaces of `lease`. Not to be given up half-way: the control group
+    /// would stay.
+    async fn make_in(&self, lease: Lease) -> Result<Cell, SpawnError> {
+        let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        let group = self.groups.create(&name).map_err(SpawnError::Limits)?;
+        let (control, pidfd) = match self.clone_init(&lease, &group).await {
+            Ok(made) => made,
+            Err(error) => {
+                super::remove_group(group).await;
+                return Err(error);
+            }
+        };
+        Ok(Cell {
+            control,
+            pidfd,
+            group,
+            lease,
+        })
+    }
+
+    async fn clone_init(
+        &self,
+        lease: &Lease,
+        group: &Group,
+    ) -> Result<(Arc<Control>, AsyncFd<OwnedFd>), SpawnError> {
+        let doors = group.doors().map_err(SpawnError::Limits)?;
+        let (ours, theirs) = pair(SocketType::STREAM).map_err(SpawnError::Pipes)?;
+        let pidfd = self
+            .launcher
+            .sandbox(lease.id_base, &theirs, &lease.user, &lease.network, &doors)
+            .await
+            .map_err(SpawnError::Launcher)?;
+        let control = Control::new(ours).map_err(SpawnError::Pipes)?;
+        let pidfd = fds::watch(pidfd, Interest::READABLE).map_err(SpawnError::Pipes)?;
+        Ok((Arc::new(control), pidfd))
+    }
+}
+
+impl Cell {
+    /// Whether its init still lives; it dies with the launcher.
+    fn is_alive(&self) -> bool {
+        let mut watched = [PollFd::new(self.pidfd.get_ref(), PollFlags::IN)];
+        matches!(poll(&mut watched, Some(&Timespec::default())), Ok(0))
+    }
+
+    /// Ends it without a job. Its ids are free only once it is gone.
+    pub(super) async fn discard(self) {
+        let Self {
+            control,
+            pidfd,
+            group,
+            lease,
+        } = self;
+        control.hang_up();
+        // Fails only when the runtime ends, and then nobody counts.
+        let _ = pidfd.readable().await;
+        drop(lease);
+        super::remove_group(group).await;
+    }
+}
+
+/// Ready cells of one kind.
+#[derive(Debug)]
+pub(super) struct ReadyCells {
+    queue: Mutex<mpsc::Receiver<Cell>>,
+    maker: Arc<Maker>,
+    network: bool,
+}
+
+impl ReadyCells {
+    /// Keeps `count` ready. Where making one fails the reason is left to be found by a
+    /// [`take`](Self::take), which then makes its own.
+    pub(super) fn keep(maker: Arc<Maker>, network: bool, count: usize) -> Self {
+        let (sender, queue) = mpsc::channel(count.max(1));
+        let ready = Self {
+            queue: Mutex::new(queue),
+            maker: Arc::clone(&maker),
+            network,
+        };
+        tokio::spawn(async move {
+            while let Ok(place) = sender.reserve().await {
+                let lease = tokio::select! {
+                    lease = maker.lease(network) => lease,
+                    () = sender.closed() => return,
+                };
+                let made = match lease {
+                    Ok(lease) => maker.make_in(lease).await,
+                    Err(error) => Err(error),
+                };
+                match made {
+                    Ok(cell) => place.send(cell),
+                    Err(error) => {
+                        drop(place);
+                        let error = crate::probe::chain(&error);
+                        tracing::warn!(error, "cannot make a sandbox ready");
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
+            }
+        });
+        ready
+    }
+
+    /// A living cell: a ready one, or one made now.
+    pub(super) async fn take(&self) -> Result<Cell, SpawnError> {
+        loop {
+            let ready = self.queue.lock().await.try_recv();
+            match ready {
+                Ok(cell) if cell.is_alive() => return Ok(cell),
+                Ok(dead) => dead.discard().await,
+                Err(mpsc::error::TryRecvError::Empty) => {
+                    return self.maker.make(self.network).await;
+                }
+                Err(mpsc::error::TryRecvError::Disconnected) => return Err(SpawnError::Stopped),
+            }
+        }
+    }
+
+    /// Ends those that are ready and makes no more.
+    pub(super) async fn close(&self) {
+        let mut queue = self.queue.lock().await;
+        queue.close();
+        while let Some(cell) = queue.recv().await {
+            cell.discard().await;
+        }
+    }
+}
+
+/// How long to wait after a cell could not be made.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(200);

@@ -1,0 +1,148 @@
+//! What can go wrong, by what the caller can do about it.
+
+use std::io;
+
+use super::launcher::LauncherError;
+use crate::limits::LimitError;
+use crate::network::{LeaseError, NetworkError};
+use crate::protocol::{Failure, FailureSource};
+use crate::slot::SlotError;
+
+/// Why a host could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A slot.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// A dead server's control groups.
+    #[error("remove what a dead server left")]
+    CleanGroups(#[source] LimitError),
+    /// A dead server's network.
+    #[error("remove what a dead server left")]
+    CleanNetwork(#[source] NetworkError),
+    /// The list of mounts, which tells where control groups are.
+    #[error("read /proc/self/mountinfo")]
+    Mounts(#[source] io::Error),
+    /// The network.
+    #[error("start the sandboxes' network")]
+    Network(#[source] NetworkError),
+    /// The store's folder has no absolute path.
+    #[error("resolve the layer store's folder")]
+    Store(#[source] io::Error),
+    /// No sandbox can be made here.
+    #[error("make a sandbox")]
+    Sandbox(#[source] SpawnError),
+}
+
+/// Why a process did not start.
+///
+/// The first group is the caller's doing, the rest the host's; see [`SpawnError::is_host`].
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The command is not there or cannot be executed.
+    #[error("exec {path}")]
+    Exec {
+        /// As found, or as given when not found.
+        path: String,
+        /// Why.
+        #[source]
+        source: FailureSource,
+    },
+    /// The working directory is not there and cannot be made.
+    #[error("change to working directory {path}")]
+    Cwd {
+        /// As given.
+        path: String,
+        /// Why.
+        #[source]
+        source: FailureSource,
+    },
+    /// The sandbox has no such user or group; ids are below 65,536.
+    #[error("become user {uid} and group {gid}")]
+    User {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+        /// Why.
+        #[source]
+        source: FailureSource,
+    },
+    /// A file could not be put in place.
+    #[error("put file {path} in place")]
+    File {
+        /// Its destination.
+        path: String,
+        /// Why.
+        #[source]
+        source: Failure,
+    },
+    /// Too much at once: command line and environment, or files.
+    #[error("the order has {bytes} bytes, {most} are the most")]
+    TooLarge {
+        /// What it has.
+        bytes: usize,
+        /// What is possible.
+        most: usize,
+    },
+    /// A name of a layer or file that does not stay in the store, or would break the list.
+    #[error("{name:?} is not a name in the layer store")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The sandbox is over.
+    #[error("the sandbox has ended")]
+    Ended,
+    /// A step on the way failed.
+    #[error("set up the sandbox")]
+    Setup(#[source] Failure),
+    /// The launcher.
+    #[error("ask the launcher for a sandbox")]
+    Launcher(#[source] LauncherError),
+    /// Namespaces.
+    #[error("get namespaces")]
+    Lease(#[source] LeaseError),
+    /// The control group.
+    #[error("limit the sandbox")]
+    Limits(#[source] LimitError),
+    /// Pipes and sockets.
+    #[error("make pipes")]
+    Pipes(#[source] io::Error),
+    /// The host is being shut down.
+    #[error("the host is shut down")]
+    Stopped,
+}
+
+impl SpawnError {
+    /// Whether the host is at fault rather than the request.
+    #[must_use]
+    pub const fn is_host(&self) -> bool {
+        !matches!(
+            self,
+            Self::Exec { .. }
+                | Self::Cwd { .. }
+                | Self::User { .. }
+                | Self::File { .. }
+                | Self::TooLarge { .. }
+                | Self::Name { .. }
+                | Self::Ended
+        )
+    }
+}
+
+/// Why a signal was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignalError {
+    /// The process has ended.
+    #[error("the process has ended")]
+    Ended,
+    /// There is no signal of that number.
+    #[error("{0} is not a signal")]
+    Invalid(i32),
+}
+
+/// A sandbox died without saying how its process ended: its init was killed, or the launcher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the sandbox was lost: its init or the launcher was killed")]
+pub struct Lost;

@@ -1,0 +1,128 @@
+//! One task per sandbox, from its job to its end.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Signal, pidfd_send_signal};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use super::control::Listener;
+use super::sandbox::Shared;
+use crate::limits::Group;
+use crate::network::Lease;
+
+/// How long init may take to kill, reap and report before it is killed itself.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long what is left of a control group may take to go away.
+const GROUP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the task owns.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    shared: Arc<Shared>,
+    pidfd: AsyncFd<OwnedFd>,
+    group: Group,
+    lease: Lease,
+    gone: watch::Sender<bool>,
+}
+
+impl Supervised {
+    pub(super) const fn new(
+        shared: Arc<Shared>,
+        pidfd: AsyncFd<OwnedFd>,
+        group: Group,
+        lease: Lease,
+        gone: watch::Sender<bool>,
+    ) -> Self {
+        Self {
+            shared,
+            pidfd,
+            group,
+            lease,
+            gone,
+        }
+    }
+
+    /// Until the sandbox is gone and its control group removed.
+    pub(super) async fn run(self) {
+        self.listen().await;
+        let Self {
+            shared,
+            group,
+            lease,
+            gone,
+            ..
+        } = self;
+        shared.finish(group.oom_kills() > 0);
+        // Before anybody hears of it, so that who counts finds its ids free.
+        drop(lease);
+        gone.send_replace(true);
+        remove_group(group).await;
+    }
+
+    /// Passes on what init says until it is dead. All that it said before is heard: what is in
+    /// the socket stays there when it dies.
+    async fn listen(&self) {
+        let mut listener = Listener::default();
+        let mut listening = true;
+        let patience = tokio::time::sleep(Duration::MAX);
+        tokio::pin!(patience);
+        loop {
+            tokio::select! {
+                biased;
+                heard = listener.next(&self.shared.control), if listening => match heard {
+                    Ok(Some(notice)) => {
+                        self.shared.heard(notice, || self.group.oom_kills() > 0);
+                    }
+                    // Its end closes the socket a moment before it is dead.
+                    Ok(None) => listening = false,
+                    Err(error) => {
+                        tracing::warn!(%error, "a sandbox's init said nonsense; killing it");
+                        listening = false;
+                        self.kill_init();
+                    }
+                },
+                _ = self.pidfd.readable() => return,
+                () = self.shared.killed.notified() => {
+                    patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
+                }
+                () = &mut patience => {
+                    self.kill_init();
+                    patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
+                }
+            }
+        }
+    }
+
+    /// The kernel then kills all that is in its pid namespace.
+    fn kill_init(&self) {
+        // Fails only when it is dead.
+        let _ = pidfd_send_signal(self.pidfd.get_ref(), Signal::KILL);
+    }
+}
+
+/// Removes a control group. The last of its processes may still be on its way out.
+pub(super) async fn remove_group(group: Group) {
+    let since = std::time::Instant::now();
+    let mut pause = Duration::from_micros(500);
+    loop {
+        match group.try_remove() {
+            Ok(true) => return,
+            Ok(false) if since.elapsed() < GROUP_PATIENCE => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(100));
+            }
+            Ok(false) => {
+                tracing::warn!(?group, "a control group is still in use");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(error = %crate::probe::chain(&error), "a control group stays");
+                return;
+            }
+        }
+    }
+}
