@@ -1,4 +1,12 @@
 //! What this machine offers: the facts behind `contree doctor`.
+//!
+//! First what can be read off ([`facts`]), then what has to be tried ([`trial`]): whether a user
+//! namespace can be made, whether the packet filter loads.
+
+mod facts;
+mod trial;
+
+use std::path::PathBuf;
 
 /// How much of something there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,4 +99,20 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What is to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Where the server keeps, or will keep, its data.
+    pub data_dir: PathBuf,
+    /// The `contree-sandbox` program.
+    pub launcher: PathBuf,
+}
+
+/// Looks at this machine, and tries what only trying can tell.
+pub async fn machine(subject: &Subject) -> Vec<Finding> {
+    let mut findings = facts::all(&subject.data_dir);
+    findings.extend(trial::all(subject).await);
+    findings
 }

@@ -210,6 +210,18 @@ pub async fn clean(slot: u32) -> Result<(), NetworkError> {
     }
 }
 
+/// Loads a packet filter for sandboxes that do not exist, and removes it.
+pub(crate) async fn try_filter() -> Result<(), FilterError> {
+    let policy = Policy {
+        plan: AddressPlan::trial(),
+        resolvers: vec![Ipv4Addr::new(192, 0, 2, 53)],
+        allow: Vec::new(),
+        routers: Vec::new(),
+    };
+    filter::load(&policy).await?;
+    filter::unload(policy.plan.slot()).await
+}
+
 /// The network's thread: sets up, tells, and makes leases until nobody wants any.
 fn run_thread(
     config: &NetworkConfig,
@@ -264,7 +276,7 @@ async fn set_up(
             true
         }
         Err(error) => {
-            findings.push(no_filter(&error));
+            findings.push(no_filter("sandbox network", &error));
             false
         }
     };
@@ -295,13 +307,13 @@ async fn set_up(
 }
 
 /// What it means that there is no packet filter.
-fn no_filter(error: &FilterError) -> Finding {
+pub(crate) fn no_filter(name: &'static str, error: &FilterError) -> Finding {
     let next_step = match error {
         FilterError::Start { .. } => "install nftables (apt-get install nftables)",
         _ => "run the server as root on a kernel with nf_tables, nft_masq, nft_fib and nft_ct",
     };
     Finding::missing(
-        "sandbox network",
+        name,
         format!(
             "{}; sandboxes have loopback only",
             crate::probe::chain(error)

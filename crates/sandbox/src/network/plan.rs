@@ -58,6 +58,15 @@ impl AddressPlan {
         Ok(Self { slot, subnet })
     }
 
+    /// A plan that no server has, for trying the packet filter beside running servers.
+    pub(super) fn trial() -> Self {
+        let subnet = Ipv4Cidr::containing(Ipv4Addr::new(10, 230, 0, 0), 29);
+        Self {
+            slot: SLOTS,
+            subnet: subnet.expect("29 is a prefix length"),
+        }
+    }
+
     /// The slot.
     #[must_use]
     pub const fn slot(&self) -> u32 {
