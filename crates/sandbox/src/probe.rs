@@ -1,7 +1,7 @@
 //! What this machine offers: the facts behind `contree doctor`.
 //!
-//! First what can be read off ([`facts`]), then what has to be tried ([`trial`]): whether a user
-//! namespace can be made, whether the packet filter loads.
+//! First what can be read off ([`facts`]), then what has to be tried ([`trial`]): whether the
+//! packet filter loads, and whether a sandbox starts.
 
 mod facts;
 mod trial;

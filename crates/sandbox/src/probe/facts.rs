@@ -130,7 +130,8 @@ fn seccomp(actions: &str) -> Finding {
 /// Reads `/proc/filesystems`.
 fn overlay(filesystems: &str) -> Finding {
     const NAME: &str = "overlay";
-    if filesystems.lines().any(|line| line.trim() == "overlay") {
+    let known = |line: &str| line.split_whitespace().last() == Some("overlay");
+    if filesystems.lines().any(known) {
         Finding::ok(NAME, "known to the kernel")
     } else {
         Finding::limited(
@@ -263,7 +264,7 @@ const COUNTERS: [Counter; 7] = [
         name: "neighbours",
         path: "net/ipv4/neigh/default/gc_thresh3",
         enough: 1_024,
-        bounds: "twice the running sandboxes with network",
+        bounds: "running sandboxes with network, two each",
     },
     Counter {
         name: "tracked connections",
@@ -287,7 +288,7 @@ fn counters(proc: &Path) -> Vec<Finding> {
                 bounds,
             } = counter;
             let key = path.replace('/', ".");
-            let detail = format!("{value} {bounds} ({key})");
+            let detail = format!("{key} is {value}, which bounds {bounds}");
             Some(match value {
                 0 => Finding::missing(
                     name,
@@ -349,6 +350,15 @@ mod tests {
         assert_eq!(finding.state, State::Missing);
         assert_eq!(finding.detail, "without NET_ADMIN, SYS_ADMIN");
         assert_eq!(privileges("").state, State::Missing);
+    }
+
+    #[test]
+    fn overlay_is_found_among_filesystems() {
+        assert_eq!(
+            overlay("nodev\tsysfs\n\text4\nnodev\toverlay\n").state,
+            State::Ok
+        );
+        assert_eq!(overlay("\text4\nnodev\toverlayfs2\n").state, State::Limited);
     }
 
     #[test]
