@@ -19,8 +19,9 @@
 //! sockets, whiteouts) are linked too. A file that has as many names as the filesystem allows
 //! (65,000 on ext4; a guest can make one) is copied once, and the copy gets linked.
 //!
-//! Cost: about 15 µs an entry and 60 µs a folder; the import of a Debian root of 8,000 entries
-//! merges in 0.2 s. Measured with `cargo nextest run --release merge_cost --run-ignored all`.
+//! Cost: about 15 µs an entry. A Debian root of 9,500 entries takes 0.14 s alone and 0.20 s as
+//! the merge of four layers that all have all of it (2 cores, ext4; the `merge_cost` test, which
+//! is run by name, prints it).
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};

@@ -8,7 +8,6 @@ use rustix::fs::Mode;
 use uuid::Uuid;
 
 use crate::layout;
-use crate::measure::{self, Usage};
 use crate::root_dir::{DIR_FLAGS, Dir, RootDir};
 use crate::store::{Store, StoreError, make_dir};
 
@@ -71,17 +70,6 @@ impl Staged {
     /// When the process is out of descriptors.
     pub fn scratch(&self) -> io::Result<Dir> {
         Ok(Dir::from_fd(self.scratch.try_clone()?))
-    }
-
-    /// What is in the tree so far.
-    ///
-    /// # Errors
-    /// What the kernel says while walking.
-    pub fn usage(&self) -> Result<Usage, StoreError> {
-        let name = format!("{}/{}", self.name, layout::TREE);
-        rustix::fs::openat(&self.tree, c".", DIR_FLAGS, Mode::empty())
-            .and_then(|tree| measure::measure(tree, None))
-            .map_err(StoreError::step("measure", name))
     }
 
     /// Makes the tree a layer. Durable only after the next [`Store::sync`].

@@ -99,7 +99,7 @@ pub struct Leftovers {
     pub trash: usize,
 }
 
-/// The layer store; see the [crate](crate). Clones share one store.
+/// The layer store; see the [crate]. Clones share one store.
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -205,7 +205,8 @@ impl Store {
     }
 
     /// Makes everything that was written to the store before this call survive a power failure.
-    /// Concurrent callers share one `syncfs`; see [`crate::sync`].
+    /// Concurrent callers share one `syncfs`: each is served by the first that starts after its
+    /// call, so none waits for more than two.
     ///
     /// # Errors
     /// When the disk did not take everything: what was written since the last sync may be lost.

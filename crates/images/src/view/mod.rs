@@ -1,10 +1,10 @@
 //! Looking into an image without running or mounting it.
 //!
-//! A [`View`] reads the layers of a chain by the rules of overlayfs ([`crate::stack`]) and
-//! resolves paths itself, because a symbolic link in one layer may lead to a file in another:
-//! the kernel could only be asked one layer at a time. Links are followed inside the image alone:
-//! an absolute one starts at the image's root, `..` stops there. What a view shows is the image's
-//! content; the mount points that a sandbox adds (the skeleton layer) are not part of it.
+//! A [`View`] reads the layers of a chain by the rules of overlayfs and resolves paths itself,
+//! because a symbolic link in one layer may lead to a file in another: the kernel could only be
+//! asked one layer at a time. Links are followed inside the image alone: an absolute one starts
+//! at the image's root, `..` stops there. What a view shows is the image's content; the mount
+//! points that a sandbox adds (the skeleton layer) are not part of it.
 //!
 //! All calls block, for about a millisecond in a folder of 200 entries. They open the layers
 //! anew, so a view costs nothing to keep, and one of layers that were removed fails cleanly.

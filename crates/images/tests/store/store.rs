@@ -1,6 +1,7 @@
 //! Opening, what a run goes through, and what a crash leaves.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::{Duration, Instant};
 
 use contree_api::{LayerId, OperationId};
 use contree_images::{Store, StoreError};
@@ -201,5 +202,48 @@ fn privileged_the_root_folder_stays_what_it_was() {
         let layer = LayerId::new();
         world.commit(upper, layer).unwrap();
         chain.insert(0, layer);
+    }
+}
+
+/// Prints what the store adds to a run. Run with `--release --run-ignored all --no-capture`.
+#[tokio::test]
+#[ignore = "measures"]
+async fn run_cost() {
+    let world = world();
+    let mut chain = vec![world.layer(&[file("base", "")])];
+    let mut times: [Vec<Duration>; 5] = Default::default();
+    for n in 0..500 {
+        let mut start = Instant::now();
+        let mut lap = |slot: usize| {
+            times[slot].push(start.elapsed());
+            start = Instant::now();
+        };
+        let upper = world.new_upper(OperationId::new(), &chain).unwrap();
+        lap(0);
+        let path = world.root().join(upper.upper_name());
+        std::fs::create_dir_all(path.join("a/b")).unwrap();
+        std::fs::write(path.join("a/b/file"), "content").unwrap();
+        lap(1);
+        world.measure(&upper, Some(1 << 30)).unwrap();
+        lap(2);
+        let layer = LayerId::new();
+        world.commit(upper, layer).unwrap();
+        lap(3);
+        if n % 10 == 0 {
+            world.sync().await.unwrap();
+            lap(4);
+        }
+        chain = vec![layer];
+    }
+    for (what, times) in ["new upper", "(writing)", "measure", "commit", "sync"]
+        .iter()
+        .zip(&mut times)
+    {
+        times.sort();
+        println!(
+            "{what}: p50 {:?}, p99 {:?}",
+            times[times.len() / 2],
+            times[times.len() * 99 / 100]
+        );
     }
 }
