@@ -25,6 +25,9 @@ pub use filter::{FileFilter, ImageFilter, ImageKind, OperationFilter};
 pub use identity::Identity;
 pub use images::ImageFile;
 
+/// What this machine offers to sandboxes, for `contree doctor`.
+pub use contree_sandbox::probe;
+
 impl Error {
     /// Said by calls whose engine part is still being filled in.
     fn not_yet() -> Self {

@@ -2,13 +2,14 @@
 //!
 //! A request comes in at [`connection`], takes its route in [`routes`] with the help of what is
 //! shared in [`http`], and goes on to the engine. [`config`] says how a server is set up,
-//! [`serve()`](serve) runs one from its start to its end.
+//! [`serve()`] runs one from its start to its end, and [`doctor`] says whether it can.
 
 #![forbid(unsafe_code)]
 
 mod app;
 pub mod config;
 mod connection;
+pub mod doctor;
 mod http;
 mod log;
 mod routes;
@@ -17,4 +18,5 @@ mod serve;
 mod tests;
 
 pub use config::{ServeArgs, Settings};
+pub use doctor::{DoctorArgs, DoctorReport, doctor_report};
 pub use serve::{ServeError, serve};

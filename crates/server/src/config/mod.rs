@@ -94,13 +94,7 @@ impl Settings {
     /// # Errors
     /// See [`ConfigError`].
     pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
-        let args = match &args.config {
-            Some(path) => {
-                let file = file::read(path)?;
-                args.or(file)
-            }
-            None => args,
-        };
+        let args = with_file(args)?;
         let listen = match args.listen.clone() {
             Some(listen) => listen.0,
             None => HostPort {
@@ -139,13 +133,9 @@ impl Settings {
 }
 
 fn engine(args: &ServeArgs) -> Result<EngineConfig, ConfigError> {
-    let data_dir = args
-        .data_dir
-        .clone()
-        .unwrap_or_else(|| DEFAULT_DATA_DIR.into());
-    let data_dir = std::path::absolute(&data_dir)
-        .map_err(|_| value("data_dir", "expected the name of a folder"))?;
-    let mut config = EngineConfig::new(data_dir, sandbox_binary(args.sandbox_binary.as_deref())?);
+    let sandbox_binary = sandbox_path(args.sandbox_binary.as_deref())?;
+    check_program(&sandbox_binary)?;
+    let mut config = EngineConfig::new(data_dir(args)?, sandbox_binary);
     if let Some(durability) = args.durability {
         config.durability = match durability {
             Durability::Durable => contree_engine::Durability::Durable,
@@ -286,27 +276,48 @@ fn machine_memory() -> u64 {
     total * u64::from(info.mem_unit)
 }
 
-/// The program named in the settings, else the one beside this program.
-fn sandbox_binary(named: Option<&Path>) -> Result<PathBuf, ConfigError> {
-    let path = match named {
-        Some(path) => std::path::absolute(path)
-            .map_err(|_| value("sandbox_binary", "expected the name of a program"))?,
-        None => {
-            let own = std::env::current_exe().map_err(|source| ConfigError::SandboxBinary {
-                path: SANDBOX_PROGRAM.into(),
-                source,
-            })?;
-            own.with_file_name(SANDBOX_PROGRAM)
+/// Puts `args` over the file that they name, if any.
+pub(crate) fn with_file(args: ServeArgs) -> Result<ServeArgs, ConfigError> {
+    match &args.config {
+        Some(path) => {
+            let file = file::read(path)?;
+            Ok(args.or(file))
         }
-    };
-    match std::fs::metadata(&path) {
-        Ok(meta) if meta.is_file() => Ok(path),
-        Ok(_) => Err(ConfigError::SandboxBinary {
-            path,
-            source: io::Error::other("it is no regular file"),
-        }),
-        Err(source) => Err(ConfigError::SandboxBinary { path, source }),
+        None => Ok(args),
     }
+}
+
+/// The data folder, as an absolute path.
+pub(crate) fn data_dir(args: &ServeArgs) -> Result<PathBuf, ConfigError> {
+    let named = args
+        .data_dir
+        .as_deref()
+        .unwrap_or(Path::new(DEFAULT_DATA_DIR));
+    std::path::absolute(named).map_err(|_| value("data_dir", "expected the name of a folder"))
+}
+
+/// The sandbox program that is named, else the one beside this program; it need not be there.
+pub(crate) fn sandbox_path(named: Option<&Path>) -> Result<PathBuf, ConfigError> {
+    if let Some(path) = named {
+        return std::path::absolute(path)
+            .map_err(|_| value("sandbox_binary", "expected the name of a program"));
+    }
+    let own = std::env::current_exe().map_err(|source| ConfigError::SandboxBinary {
+        path: SANDBOX_PROGRAM.into(),
+        source,
+    })?;
+    Ok(own.with_file_name(SANDBOX_PROGRAM))
+}
+
+fn check_program(path: &Path) -> Result<(), ConfigError> {
+    let unusable = |source| ConfigError::SandboxBinary {
+        path: path.to_owned(),
+        source,
+    };
+    if std::fs::metadata(path).map_err(unusable)?.is_file() {
+        return Ok(());
+    }
+    Err(unusable(io::Error::other("it is no regular file")))
 }
 
 fn value(key: &'static str, problem: impl Into<String>) -> ConfigError {

@@ -160,7 +160,7 @@ impl Bench {
 }
 
 /// The program that the test runner names, or the one that was built beside this test.
-pub(super) fn sandbox_binary() -> PathBuf {
+pub(crate) fn sandbox_binary() -> PathBuf {
     let folder = std::env::var_os("CONTREE_TEST_BIN").map_or_else(
         || {
             let own = std::env::current_exe().unwrap();

@@ -7,6 +7,8 @@ mod connections;
 mod life;
 mod routes;
 
+pub(crate) use bench::sandbox_binary;
+
 /// Compares with a golden file of this folder; with `UPDATE_GOLDEN` set writes it instead.
 fn assert_golden(name: &str, shown: &str, golden: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
