@@ -1,7 +1,11 @@
 //! The developer's one door: `cargo xtask` lists the commands, and each has a file here.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "a command line that shows its steps")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line that shows its steps"
+)]
 
 mod bench;
 mod build;
@@ -11,6 +15,8 @@ mod deny;
 mod programs;
 mod quickstart;
 mod test;
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -32,17 +38,27 @@ enum Command {
     Bench(bench::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Command::parse() {
+fn main() -> ExitCode {
+    match run(&Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
         Command::Build(args) => {
-            let built = build::run(&args)?;
+            let built = build::run(args)?;
             println!("{}\n{}", built.contree.display(), built.sandbox.display());
             Ok(())
         }
         Command::Check => check::run(),
         Command::Deny => deny::run(),
-        Command::Test(args) => test::run(&args),
-        Command::Quickstart(args) => quickstart::run(&args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Test(args) => test::run(args),
+        Command::Quickstart(args) => quickstart::run(args),
+        Command::Bench(args) => bench::run(args),
     }
 }

