@@ -1,3 +1,71 @@
-//! The contree command line.
+//! The `contree` command: parse, run one of [`commands`], turn its outcome into an exit code.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod context;
+mod failure;
+mod home;
+mod interrupt;
+mod moment;
+mod output;
+mod profile;
+mod reference;
+mod session;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Command, CommandLine, Globals};
+use context::Context;
+use failure::Failure;
+use output::LogLevel;
+
+fn main() -> ExitCode {
+    let CommandLine { globals, command } = CommandLine::parse();
+    let output = context::fallback_output(&globals);
+    match dispatch(globals, command) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn dispatch(globals: Globals, command: Option<Command>) -> Result<u8, Failure> {
+    let command = match command {
+        None => {
+            let help = CommandLine::command().render_help();
+            context::fallback_output(&globals).line(help.to_string().trim_end())?;
+            return Ok(0);
+        }
+        // A server has threads and a log of its own.
+        #[cfg(target_os = "linux")]
+        Some(Command::Serve(args)) => return commands::serve::serve(*args),
+        Some(command) => command,
+    };
+    let context = Context::new(globals)?;
+    if context.globals.log_level == Some(LogLevel::Debug) {
+        trace();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("could not start").because(&error))?;
+    let outcome = runtime.block_on(commands::run(&context, command));
+    // A thread may wait for input that never comes.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Requests and what became of them, on standard error.
+fn trace() {
+    let filter = tracing_subscriber::EnvFilter::new("contree_client=debug,contree=debug");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

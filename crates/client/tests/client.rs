@@ -1,6 +1,11 @@
 //! The client against small servers that misbehave in every way that real ones and the networks
 //! before them do.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -1,12 +1,14 @@
 //! Runs.
 
 use contree_api::instance::{InstanceSpawnRequest, InstanceSpawnResponse};
+use serde_json::Value;
 
 use crate::http::Call;
 use crate::{Client, Error};
 
 impl Client {
-    /// `POST /instances`: starts a run.
+    /// `POST /instances`: starts a run. What is left at its default is not sent, so that a server
+    /// or token with other bounds decides for itself.
     ///
     /// # Errors
     /// [`Error`].
@@ -14,7 +16,38 @@ impl Client {
         &self,
         request: &InstanceSpawnRequest,
     ) -> Result<InstanceSpawnResponse, Error> {
-        self.json(&Call::post("/instances").json_body(request))
+        self.json(&Call::post("/instances").json_body(&without_defaults(request)))
             .await
+    }
+}
+
+fn without_defaults(request: &InstanceSpawnRequest) -> Value {
+    let default = InstanceSpawnRequest::new("", request.image.clone());
+    let json = |request| serde_json::to_value(request).expect("wire types have string keys");
+    let (mut body, default) = (json(request), json(&default));
+    if let Value::Object(fields) = &mut body {
+        fields.retain(|name, value| name == "image" || default.get(name) != Some(value));
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_chosen_is_sent() {
+        let image = "eb1ea259-fac9-5a79-9ffd-000000000001";
+        let mut request = InstanceSpawnRequest::new("ls", image.parse().unwrap());
+        assert_eq!(
+            without_defaults(&request),
+            serde_json::json!({"command": "ls", "image": image})
+        );
+        request.timeout = Some(5);
+        request.disposable = true;
+        assert_eq!(
+            without_defaults(&request),
+            serde_json::json!({"command": "ls", "image": image, "timeout": 5, "disposable": true})
+        );
     }
 }

@@ -1,0 +1,113 @@
+//! The command line as it is typed. Each command's own arguments are in its file in
+//! [`commands`](crate::commands); their doc comments are the help.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::commands::r#use as use_image;
+use crate::commands::{self, auth, cat, images, kill, ls, ps, run, session, show, tag};
+use crate::output::{Format, LogLevel};
+
+/// Sandboxes that branch like git.
+///
+/// Every command runs in an isolated sandbox that starts from an image and leaves a new image
+/// behind. Images form a tree: branch anywhere, roll back, tag what is worth keeping.
+#[derive(Debug, Parser)]
+#[command(
+    name = "contree",
+    version,
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  contree serve                             start a server on this machine
+  contree auth -u http://127.0.0.1:9450     save a token for it
+  contree images import debian:bookworm     get a base image
+  contree use tag:debian:bookworm           start a session from it
+  contree run apt-get update                run something; the session moves on to the result
+  contree session rollback                  and take it back
+
+Files: ~/.config/contree/ (or $CONTREE_HOME). Help on a command: contree COMMAND --help"
+)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Profile to use [env: CONTREE_PROFILE] [default: the active one, see `contree auth list`]
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Token, instead of the profile's
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// Address of the server, instead of the profile's
+    #[arg(short, long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Project, instead of the profile's
+    #[arg(short = 'P', long, global = true, value_name = "ID")]
+    pub(crate) project: Option<String>,
+    /// Profile file [default: auth.ini in $CONTREE_HOME]
+    #[arg(short, long, global = true, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+    /// Session to work in [env: CONTREE_SESSION] [default: one for this folder and terminal]
+    #[arg(short = 'S', long, global = true, value_name = "KEY")]
+    pub(crate) session: Option<String>,
+    /// How results are printed [default: default]
+    #[arg(
+        short = 'o',
+        long = "output",
+        visible_alias = "format",
+        global = true,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        help = "How results are printed: default, table, json, json-pretty, plain, csv, tsv or toml"
+    )]
+    pub(crate) output: Option<Format>,
+    /// What is told on standard error
+    #[arg(
+        short = 'L',
+        long,
+        global = true,
+        value_name = "LEVEL",
+        hide_possible_values = true,
+        help = "What is told on standard error: debug, info, warning, error or critical \
+                [default: info]"
+    )]
+    pub(crate) log_level: Option<LogLevel>,
+    /// Print the version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: (),
+}
+
+/// The commands, in the order of the help.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[cfg(target_os = "linux")]
+    Serve(Box<commands::serve::ServeCommand>),
+    #[cfg(target_os = "linux")]
+    Doctor(commands::doctor::DoctorArgs),
+    Auth(auth::AuthArgs),
+    #[command(visible_alias = "ci")]
+    Use(use_image::UseArgs),
+    #[command(visible_alias = "r")]
+    Run(Box<run::RunArgs>),
+    #[command(visible_aliases = ["i", "img"])]
+    Images(images::ImagesArgs),
+    #[command(visible_alias = "t")]
+    Tag(tag::TagArgs),
+    #[command(visible_alias = "s")]
+    Session(session::SessionArgs),
+    Ls(ls::LsArgs),
+    Cat(cat::CatArgs),
+    Ps(ps::PsArgs),
+    Show(show::ShowArgs),
+    Kill(kill::KillArgs),
+}

@@ -1,0 +1,43 @@
+//! One file per command: its arguments, whose doc comments are the help, and one function.
+
+pub(crate) mod auth;
+pub(crate) mod cat;
+#[cfg(target_os = "linux")]
+pub(crate) mod doctor;
+pub(crate) mod images;
+pub(crate) mod kill;
+pub(crate) mod ls;
+mod pages;
+pub(crate) mod ps;
+pub(crate) mod run;
+#[cfg(target_os = "linux")]
+pub(crate) mod serve;
+pub(crate) mod session;
+pub(crate) mod show;
+pub(crate) mod tag;
+pub(crate) mod r#use;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Runs a command; its exit code.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    match command {
+        #[cfg(target_os = "linux")]
+        Command::Serve(args) => serve::serve(*args),
+        #[cfg(target_os = "linux")]
+        Command::Doctor(args) => doctor::doctor(context, &args).await,
+        Command::Auth(args) => auth::auth(context, args).await,
+        Command::Use(args) => r#use::use_image(context, args).await,
+        Command::Run(args) => run::run(context, *args).await,
+        Command::Images(args) => images::images(context, args).await,
+        Command::Tag(args) => tag::tag(context, args).await,
+        Command::Session(args) => session::session(context, args).await,
+        Command::Ls(args) => ls::ls(context, args).await,
+        Command::Cat(args) => cat::cat(context, args).await,
+        Command::Ps(args) => ps::ps(context, args).await,
+        Command::Show(args) => show::show(context, args).await,
+        Command::Kill(args) => kill::kill(context, args).await,
+    }
+}

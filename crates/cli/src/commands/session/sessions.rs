@@ -1,0 +1,125 @@
+//! `contree session list`, `use` and `delete`
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use clap::Args;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Columns, Row};
+use crate::session::{Kind, Store};
+
+/// List all sessions of the profile
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only keys that have this in them
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+/// Take over the current image of another session
+#[derive(Debug, Args)]
+pub(crate) struct UseArgs {
+    /// Key of the other session, or how it ends
+    #[arg(value_name = "KEY")]
+    key: String,
+}
+
+/// Delete sessions with their history
+///
+/// Images on the server are not touched.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Keys of the sessions
+    #[arg(value_name = "KEY", required = true)]
+    keys: Vec<String>,
+    /// Do not ask
+    #[arg(short, visible_short_alias = 'y', long)]
+    force: bool,
+}
+
+pub(super) async fn list(
+    context: &Context,
+    store: &mut Store,
+    args: ListArgs,
+) -> Result<u8, Failure> {
+    let mut rows = context.output.rows(Columns::default());
+    let wanted = args.filter.unwrap_or_default();
+    for session in store.sessions().await? {
+        if !session.session_key.contains(&wanted) {
+            continue;
+        }
+        let is_active = session.session_key == store.key();
+        let active = if context.output.is_default() {
+            serde_json::Value::from(if is_active { "*" } else { "" })
+        } else {
+            serde_json::Value::from(is_active)
+        };
+        rows.push(
+            Row::new()
+                .with("active", active)
+                .with("session_key", session.session_key)
+                .with("active_branch", session.active_branch)
+                .with("current_image", session.current_image)
+                .with("updated_at", session.updated_at),
+        )?;
+    }
+    rows.finish()?;
+    Ok(0)
+}
+
+pub(super) async fn use_session(
+    context: &Context,
+    store: &mut Store,
+    args: UseArgs,
+) -> Result<u8, Failure> {
+    let other = store.find(&args.key).await?;
+    store
+        .advance(
+            &other.current_image,
+            Kind::SessionUse,
+            &other.session_key,
+            "",
+        )
+        .await?;
+    let row = Row::new()
+        .with("image", other.current_image)
+        .with("from_session", other.session_key);
+    context.output.row(Columns::default(), row)?;
+    Ok(0)
+}
+
+pub(super) async fn delete(
+    context: &Context,
+    store: &mut Store,
+    args: DeleteArgs,
+) -> Result<u8, Failure> {
+    if !args.force {
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::new("nobody can be asked whether to delete").next("--force"));
+        }
+        write!(
+            std::io::stderr(),
+            "Delete {} with all history? [y/N] ",
+            args.keys.join(", ")
+        )?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Err(Failure::new("Aborted."));
+        }
+    }
+    let mut code = 0;
+    for key in args.keys {
+        if store.delete(&key).await? {
+            context.output.note(&format!("Deleted session '{key}'"));
+        } else {
+            let failure = Failure::new(format!("there is no session '{key}'"));
+            context
+                .output
+                .failure(&failure.next("contree session list"));
+            code = 1;
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,202 @@
+//! The texts that `--since` and `--until` take.
+//!
+//! - a date or date-time, `YYYY[-MM[-DD]][ T]HH[:MM[:SS]]` with `-`, `.`, `/` or nothing between
+//!   the parts of the date, UTC
+//! - `HH:MM[:SS]`, today, UTC
+//! - intervals before now: sums of `<n>s|m|h|d|w|M|y`, a bare number being seconds (`1d12h`, `90`)
+
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// A text that is none of these.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected a date such as 2026-01-31 or 2026-01-31T12:00, a time such as 14:30, \
+     or an interval such as 90s, 15m, 2h, 3d or 1d12h"
+)]
+pub(crate) struct InvalidMoment;
+
+/// A moment as the API takes it: ISO 8601 with offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(Timestamp);
+
+impl Moment {
+    /// For requests.
+    pub(crate) fn wire(self) -> String {
+        format!("{}+00:00", self.0.strftime("%Y-%m-%dT%H:%M:%S"))
+    }
+
+    /// To compare with.
+    pub(crate) const fn timestamp(self) -> Timestamp {
+        self.0
+    }
+}
+
+impl std::str::FromStr for Moment {
+    type Err = InvalidMoment;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMoment> {
+        parse(text, Timestamp::now()).map(Self)
+    }
+}
+
+fn parse(text: &str, now: Timestamp) -> Result<Timestamp, InvalidMoment> {
+    let text = text.trim();
+    // RFC 3339 with an offset first: it is exact.
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let is_date = match digits {
+        4 => text.len() == 4 || matches!(text.as_bytes()[4], b'-' | b'.' | b'/' | b' ' | b'T'),
+        8 => text.len() == 8 || matches!(text.as_bytes()[8], b' ' | b'T'),
+        _ => false,
+    };
+    let local = if is_date {
+        date_time(text)?
+    } else if text.contains(':') {
+        let today = now.to_zoned(TimeZone::UTC).date();
+        today.to_datetime(time(text)?)
+    } else {
+        return interval(text, now);
+    };
+    let zoned = local.to_zoned(TimeZone::UTC).map_err(|_| InvalidMoment)?;
+    Ok(zoned.timestamp())
+}
+
+fn date_time(text: &str) -> Result<DateTime, InvalidMoment> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (date, time_of_day) = match text.split_once(['T', ' ']) {
+        Some((date, rest)) => (date, time(rest)?),
+        None => (text, Time::midnight()),
+    };
+    let mut parts: Vec<&str> = date.split(['-', '.', '/']).collect();
+    if let [whole] = parts[..]
+        && whole.len() == 8
+    {
+        parts = vec![&whole[..4], &whole[4..6], &whole[6..]];
+    }
+    if parts.len() > 3 {
+        return Err(InvalidMoment);
+    }
+    let mut numbers = [1_i16; 3];
+    for (slot, part) in numbers.iter_mut().zip(parts) {
+        *slot = number(part)?;
+    }
+    let small = |n: i16| i8::try_from(n).map_err(|_| InvalidMoment);
+    let date = Date::new(numbers[0], small(numbers[1])?, small(numbers[2])?);
+    Ok(date.map_err(|_| InvalidMoment)?.to_datetime(time_of_day))
+}
+
+fn time(text: &str) -> Result<Time, InvalidMoment> {
+    let mut numbers = [0_i8; 3];
+    let parts: Vec<&str> = text.split(':').collect();
+    if parts.len() > 3 {
+        return Err(InvalidMoment);
+    }
+    for (slot, part) in numbers.iter_mut().zip(parts) {
+        *slot = number(part)?;
+    }
+    Time::new(numbers[0], numbers[1], numbers[2], 0).map_err(|_| InvalidMoment)
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, InvalidMoment> {
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if is_number {
+        text.parse().map_err(|_| InvalidMoment)
+    } else {
+        Err(InvalidMoment)
+    }
+}
+
+fn interval(text: &str, now: Timestamp) -> Result<Timestamp, InvalidMoment> {
+    let mut rest = text;
+    let mut total: i64 = 0;
+    if rest.is_empty() {
+        return Err(InvalidMoment);
+    }
+    while !rest.is_empty() {
+        rest = rest.trim_start_matches(['+', '-']);
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let count: i64 = number(&rest[..digits])?;
+        rest = &rest[digits..];
+        let unit = match rest.chars().next() {
+            None | Some('0'..='9' | '+' | '-') => 1,
+            Some(letter) => {
+                rest = &rest[letter.len_utf8()..];
+                match letter {
+                    's' => 1,
+                    'm' => 60,
+                    'h' => 3_600,
+                    'd' => 86_400,
+                    'w' => 604_800,
+                    'M' => 30 * 86_400,
+                    'y' => 365 * 86_400,
+                    _ => return Err(InvalidMoment),
+                }
+            }
+        };
+        let seconds = count.checked_mul(unit).ok_or(InvalidMoment)?;
+        total = total.checked_add(seconds).ok_or(InvalidMoment)?;
+    }
+    now.checked_sub(SignedDuration::from_secs(total))
+        .map_err(|_| InvalidMoment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> String {
+        let now = "2026-11-22T08:00:00Z".parse().unwrap();
+        parse(text, now).map_or_else(|_| "invalid".into(), |moment| moment.to_string())
+    }
+
+    #[test]
+    fn forms() {
+        for (text, expected) in [
+            ("2025-04-01", "2025-04-01T00:00:00Z"),
+            ("2025", "2025-01-01T00:00:00Z"),
+            ("2025.04", "2025-04-01T00:00:00Z"),
+            ("2025/4/1 7", "2025-04-01T07:00:00Z"),
+            ("20250401", "2025-04-01T00:00:00Z"),
+            ("2025-04-01T12:30", "2025-04-01T12:30:00Z"),
+            ("2025-04-01 12:30:15Z", "2025-04-01T12:30:15Z"),
+            ("2025-04-01T12:30:15+02:00", "2025-04-01T10:30:15Z"),
+            ("07:30", "2026-11-22T07:30:00Z"),
+            ("1d", "2026-11-21T08:00:00Z"),
+            ("1d12h", "2026-11-20T20:00:00Z"),
+            ("-2h", "2026-11-22T06:00:00Z"),
+            ("90", "2026-11-22T07:58:30Z"),
+            ("1M", "2026-10-23T08:00:00Z"),
+            ("1w", "2026-11-15T08:00:00Z"),
+            ("0", "2026-11-22T08:00:00Z"),
+        ] {
+            assert_eq!(at(text), expected, "{text}");
+        }
+        for bad in [
+            "",
+            "-",
+            "yesterday",
+            "2025-13-01",
+            "25:00",
+            "1x",
+            "1d2",
+            "99999999999999999y",
+        ] {
+            let expected = if bad == "1d2" {
+                "2026-11-21T07:59:58Z"
+            } else {
+                "invalid"
+            };
+            assert_eq!(at(bad), expected, "{bad}");
+        }
+    }
+
+    #[test]
+    fn on_the_wire() {
+        let moment = Moment("2026-11-22T08:00:00.5Z".parse().unwrap());
+        assert_eq!(moment.wire(), "2026-11-22T08:00:00+00:00");
+    }
+}
