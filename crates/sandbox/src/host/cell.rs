@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::control::Control;
 use super::error::SpawnError;
-use super::launcher::Launcher;
+use super::launcher::{Launcher, Parent};
 use crate::limits::{ControlGroups, Group};
 use crate::network::{Lease, Network};
 use crate::protocol::transport::pair;
@@ -28,6 +28,7 @@ use crate::sys::fds;
 pub(super) struct Cell {
     pub(super) control: Arc<Control>,
     pub(super) pidfd: AsyncFd<OwnedFd>,
+    parent: Parent,
     pub(super) group: Group,
     pub(super) lease: Lease,
 }
@@ -58,7 +59,7 @@ impl Maker {
     async fn make_in(&self, lease: Lease) -> Result<Cell, SpawnError> {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         let group = self.groups.create(&name).map_err(SpawnError::Limits)?;
-        let (control, pidfd) = match self.clone_init(&lease, &group).await {
+        let (control, pidfd, parent) = match self.clone_init(&lease, &group).await {
             Ok(made) => made,
             Err(error) => {
                 super::remove_group(group).await;
@@ -68,6 +69,7 @@ impl Maker {
         Ok(Cell {
             control,
             pidfd,
+            parent,
             group,
             lease,
         })
@@ -77,25 +79,25 @@ impl Maker {
         &self,
         lease: &Lease,
         group: &Group,
-    ) -> Result<(Arc<Control>, AsyncFd<OwnedFd>), SpawnError> {
+    ) -> Result<(Arc<Control>, AsyncFd<OwnedFd>, Parent), SpawnError> {
         let doors = group.doors().map_err(SpawnError::Limits)?;
         let (ours, theirs) = pair(SocketType::STREAM).map_err(SpawnError::Pipes)?;
-        let pidfd = self
+        let (pidfd, parent) = self
             .launcher
             .sandbox(lease.id_base, &theirs, &lease.user, &lease.network, &doors)
             .await
             .map_err(SpawnError::Launcher)?;
         let control = Control::new(ours).map_err(SpawnError::Pipes)?;
         let pidfd = fds::watch(pidfd, Interest::READABLE).map_err(SpawnError::Pipes)?;
-        Ok((Arc::new(control), pidfd))
+        Ok((Arc::new(control), pidfd, parent))
     }
 }
 
 impl Cell {
-    /// Whether its init still lives; it dies with the launcher.
+    /// Whether its init lives, and what that is a child of.
     fn is_alive(&self) -> bool {
         let mut watched = [PollFd::new(self.pidfd.get_ref(), PollFlags::IN)];
-        matches!(poll(&mut watched, Some(&Timespec::default())), Ok(0))
+        self.parent.is_alive() && matches!(poll(&mut watched, Some(&Timespec::default())), Ok(0))
     }
 
     /// Ends it without a job. Its ids are free only once it is gone.
@@ -105,6 +107,7 @@ impl Cell {
             pidfd,
             group,
             lease,
+            ..
         } = self;
         control.hang_up();
         // Fails only when the runtime ends, and then nobody counts.

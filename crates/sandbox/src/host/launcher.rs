@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SocketType;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -68,6 +69,10 @@ pub struct Launcher {
     shared: Arc<Shared>,
 }
 
+/// The launcher process that a sandbox is a child of, and dies with.
+#[derive(Debug)]
+pub(crate) struct Parent(Arc<Connection>);
+
 #[derive(Debug)]
 struct Shared {
     program: PathBuf,
@@ -117,16 +122,17 @@ impl Launcher {
         user: &OwnedFd,
         network: &OwnedFd,
         doors: &Doors,
-    ) -> Result<OwnedFd, LauncherError> {
+    ) -> Result<(OwnedFd, Parent), LauncherError> {
         let mut fds = vec![control, user, network];
         fds.extend(&doors.fds);
         let request = Request::Sandbox {
             id_base,
             unified: doors.unified,
         };
-        let fds = self.ask(request, &fds).await?;
+        let connection = self.connection().await?;
+        let fds = connection.ask(request, &fds).await?;
         let [pidfd] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| LauncherError::WrongAnswer)?;
-        Ok(pidfd)
+        Ok((pidfd, Parent(connection)))
     }
 
     /// Sends a request with descriptors and waits for the descriptors of the answer.
@@ -145,6 +151,15 @@ impl Launcher {
         let connection = start(&self.shared.program, &self.shared.arguments).await?;
         *current = Some(Arc::clone(&connection));
         Ok(connection)
+    }
+}
+
+impl Parent {
+    /// Whether it lives. False before any of its children is dead: its socket is closed before
+    /// they are killed, and is looked at here and now.
+    pub(crate) fn is_alive(&self) -> bool {
+        let mut watched = [PollFd::new(self.0.socket.get_ref(), PollFlags::RDHUP)];
+        self.0.is_alive() && matches!(poll(&mut watched, Some(&Timespec::default())), Ok(0))
     }
 }
 

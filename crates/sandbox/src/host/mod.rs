@@ -224,6 +224,7 @@ impl Host {
             pidfd,
             group,
             lease,
+            ..
         } = cell;
         let shared = Arc::new(Shared::new(control, lease.info.clone()));
         let (sender, gone) = watch::channel(false);

@@ -1,3 +1,9 @@
 //! Tests with a real kernel, as root.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod filesystem;
 mod launcher;
+mod processes;
+mod walls;
+mod world;

@@ -1,0 +1,255 @@
+//! What a sandbox cannot do, see, or use up.
+
+use std::time::Instant;
+
+use contree_sandbox::{Limits, SpawnError};
+
+use crate::world::{World, finish, line, within};
+
+#[tokio::test]
+async fn privileged_proc_and_sys_cannot_be_written() {
+    let world = World::new().await;
+    let script = "
+        w() { (echo $2 > $1) 2>/dev/null && echo WROTE $1; }
+        w /proc/sys/kernel/core_pattern x
+        w /proc/sys/kernel/hostname x
+        w /proc/sys/net/ipv4/ip_forward 1
+        w /proc/sys/vm/drop_caches 3
+        w /proc/sysrq-trigger c
+        w /proc/irq/default_smp_affinity 1
+        w /proc/self/oom_score_adj -1000
+        w /proc/1/oom_score_adj 1
+        w /proc/self/uid_map '0 0 1'
+        w /sys/devices/system/cpu/cpu1/online 0
+        w /sys/x y
+        for f in /sys/kernel /proc/kcore /proc/keys /proc/timer_list; do head -c 1 $f 2>/dev/null; done
+        umount /proc/sys 2>/dev/null; mount -o remount,rw /proc/sys 2>/dev/null
+        umount /proc/kcore 2>/dev/null; umount /sys 2>/dev/null
+        w /proc/sys/kernel/core_pattern x
+        w /proc/sys/vm/drop_caches 3
+        w /proc/sysrq-trigger c
+        head -c 1 /proc/kcore 2>/dev/null && echo READ kcore
+        mkdir /s; mount -t sysfs none /s 2>/dev/null && { w /s/kernel/uevent_helper x; w /s/power/state mem; }
+        mount -t proc none /s 2>/dev/null && w /s/sys/kernel/core_pattern x
+        nproc; echo done";
+    let outcome = world.sh(script).await;
+    let text = outcome.text();
+    assert!(!text.contains("WROTE") && !text.contains("READ"), "{text}");
+    assert!(text.ends_with("done\n"), "{text}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn privileged_the_hosts_processes_and_devices_are_not_there() {
+    let world = World::new().await;
+    let script = "ls -d /proc/[0-9]*; kill -0 1000 2>/dev/null && echo SEEN;
+        mknod /d b 254 0 2>/dev/null && echo MADE; mknod /c c 1 1 2>/dev/null && echo MADE;
+        mknod /dev/c c 1 1 2>/dev/null && echo MADE;
+        unshare --user true 2>/dev/null && echo NESTED; hostname changed && hostname; echo done";
+    let text = world.sh(script).await.text();
+    let pids: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("/proc/"))
+        .collect();
+    assert!(pids.len() <= 4, "{text}");
+    for word in ["SEEN", "MADE", "NESTED"] {
+        assert!(!text.contains(word), "{text}");
+    }
+    assert!(text.ends_with("changed\ndone\n"), "{text}");
+    assert_ne!(rustix::system::uname().nodename().to_bytes(), b"changed");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn privileged_a_fork_bomb_is_bounded() {
+    let world = World::new().await;
+    let mut job = world.job("bomb() { bomb | bomb & }; bomb; sleep 0.3; echo over");
+    job.limits.pids = Some(40);
+    let (sandbox, mut running) = world.host.spawn(job).await.unwrap();
+    // Others are not touched by it.
+    assert_eq!(world.sh("echo fine").await.ok(), "fine\n");
+    let counted = within(async {
+        let mut said = String::new();
+        while !said.contains("over") && !said.contains("annot fork") {
+            tokio::select! {
+                text = line(&mut running.stdout) => said.push_str(&text),
+                text = line(&mut running.stderr) => said.push_str(&text),
+            }
+        }
+        said
+    });
+    counted.await;
+    sandbox.kill();
+    within(sandbox.gone()).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn privileged_memory_is_bounded_and_what_goes_over_is_told() {
+    let world = World::new().await;
+    let mut job = world.job("head -c 300000000 /dev/zero | tail -c 299999999 | wc -c");
+    job.limits.memory_bytes = Some(32 << 20);
+    let outcome = world.run(job).await.unwrap();
+    assert!(outcome.exit.oom_killed, "{outcome:?}");
+    assert!(!outcome.text().contains("299999999"), "{}", outcome.text());
+    let mut job = world.job("dd if=/dev/zero of=/dev/shm/big bs=1048576 count=200; true");
+    job.limits.memory_bytes = Some(32 << 20);
+    assert!(
+        world.run(job).await.unwrap().exit.oom_killed,
+        "tmpfs counts"
+    );
+    let modest = world
+        .sh("x=$(head -c 3000000 /dev/zero | tail -c 3); echo survived")
+        .await;
+    assert!(!modest.exit.oom_killed && modest.ok().contains("survived"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn privileged_defaults_apply_and_processors_are_shared_out() {
+    let world = World::with(|config| {
+        config.defaults = Limits {
+            memory_bytes: None,
+            pids: Some(3),
+            cpus: None,
+        };
+    })
+    .await;
+    let outcome = world
+        .sh("sleep 0 & sleep 0 & sleep 0 & sleep 0 & sleep 0 & wait")
+        .await;
+    assert!(outcome.text().contains("fork"), "{}", outcome.text());
+    let mut job = world.job("i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done");
+    job.limits = Limits {
+        pids: Some(10),
+        cpus: Some(0.2),
+        ..Limits::default()
+    };
+    let since = Instant::now();
+    let exit = world.run(job).await.unwrap().exit;
+    // Not a measure of speed: at a fifth of a processor, wall time is at least about five times
+    // the processor time.
+    let used = u64::try_from(exit.usage.user_time_us + exit.usage.sys_time_us).unwrap();
+    assert!(
+        since.elapsed().as_micros() as u64 > 2 * used,
+        "{exit:?} in {:?}",
+        since.elapsed()
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn privileged_a_hundred_at_once() {
+    let world = std::sync::Arc::new(World::new().await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let world = std::sync::Arc::clone(&world);
+        tasks.spawn(async move {
+            let job = world.job(&format!("echo {number} | cat > /file; cat /file"));
+            let upper = world.upper(&job);
+            assert_eq!(world.run(job).await.unwrap().ok(), format!("{number}\n"));
+            assert_eq!(
+                std::fs::read_to_string(upper.join("file")).unwrap(),
+                format!("{number}\n")
+            );
+        });
+    }
+    while let Some(done) = within(tasks.join_next()).await {
+        done.unwrap();
+    }
+    std::sync::Arc::into_inner(world).unwrap().end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn privileged_a_killed_launcher_loses_its_sandboxes_and_is_replaced() {
+    let world = World::new().await;
+    let (sandbox, mut running) = world.spawn("echo ready; sleep 1000").await;
+    assert_eq!(line(&mut running.stdout).await, "ready");
+    for pid in launchers(world.store()) {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    assert_eq!(within(running.exit).await, Err(contree_sandbox::Lost));
+    within(sandbox.gone()).await;
+    assert!(matches!(
+        sandbox.exec(crate::world::process(&["true"])).await,
+        Err(SpawnError::Ended)
+    ));
+    for _ in 0..10 {
+        assert_eq!(world.sh("echo again").await.ok(), "again\n");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn privileged_a_killed_init_is_a_lost_sandbox() {
+    let world = World::new().await;
+    let (sandbox, mut running) = world.spawn("echo ready; sleep 1000").await;
+    assert_eq!(line(&mut running.stdout).await, "ready");
+    // Of the inits that wait and the one that runs, all but the launcher's own process.
+    let mut victims = Vec::new();
+    for launcher in launchers(world.store()) {
+        victims.extend(children(launcher.as_raw_nonzero().get()));
+    }
+    for pid in victims {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    assert_eq!(within(running.exit).await, Err(contree_sandbox::Lost));
+    within(sandbox.gone()).await;
+    assert_eq!(world.sh("echo again").await.ok(), "again\n");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn privileged_giving_up_on_a_spawn_leaves_nothing_running() {
+    let world = World::new().await;
+    for _ in 0..20 {
+        let spawn = world.host.spawn(world.job("sleep 1000"));
+        // Dropped at some point on its way.
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(1), spawn).await;
+    }
+    let (sandbox, running) = world.spawn("sleep 1000").await;
+    drop((sandbox, running));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn privileged_a_host_that_is_shut_down_takes_no_jobs_and_leaves_nothing() {
+    let world = World::new().await;
+    let (sandbox, mut running) = world.spawn("echo ready; sleep 1000").await;
+    assert_eq!(line(&mut running.stdout).await, "ready");
+    let launchers = launchers(world.store());
+    assert_eq!(launchers.len(), 1);
+    within(world.host.shutdown()).await;
+    assert_eq!(finish(running).await.exit.signal, Some(9));
+    within(sandbox.gone()).await;
+    let job = world.job("true");
+    assert!(matches!(
+        world.host.spawn(job).await,
+        Err(SpawnError::Stopped | SpawnError::Lease(_))
+    ));
+}
+
+/// The launchers of a store's host.
+fn launchers(store: &std::path::Path) -> Vec<rustix::process::Pid> {
+    let ours = std::process::id().to_string();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let parent = stat.rsplit(") ").next()?.split(' ').nth(1)?.to_owned();
+            let store = store.to_str()?.as_bytes();
+            let is_ours = parent == ours && command.windows(store.len()).any(|part| part == store);
+            is_ours.then(|| rustix::process::Pid::from_raw(pid))?
+        })
+        .collect()
+}
+
+fn children(pid: i32) -> Vec<rustix::process::Pid> {
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?))
+        .collect()
+}
