@@ -2,6 +2,7 @@
 
 mod arrows;
 mod house;
+mod pages;
 
 use anyhow::bail;
 
@@ -11,7 +12,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     programs::run(cargo().args(["fmt", "--all", "--check"]))?;
     // Cheap and ours before slow and the compiler's.
     let mut faults = arrows::faults()?;
-    faults.extend(house::faults(&programs::root())?);
+    let root = programs::root();
+    let sources = house::sources(&root)?;
+    faults.extend(house::faults(&root, &sources)?);
+    faults.extend(pages::faults(&root, &sources)?);
     if !faults.is_empty() {
         for fault in &faults {
             println!("{fault}");

@@ -19,15 +19,12 @@ const UNSAFE: [&str; 2] = ["crates/sandbox/src/sys", "benches/src/floor/sys.rs"]
 const UNSAFE_CRATES: [&str; 2] = ["crates/sandbox", "benches"];
 
 /// What goes against the rules, one sentence each.
-pub(super) fn faults(root: &Path) -> anyhow::Result<Vec<String>> {
+pub(super) fn faults(root: &Path, sources: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let mut faults = Vec::new();
-    for folder in SOURCES {
-        for file in rust_files(&root.join(folder))? {
-            let name = file.strip_prefix(root).unwrap_or(&file);
-            let text = fs::read_to_string(&file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-            faults.extend(faults_of(name, &text));
-        }
+    for name in sources {
+        let text = fs::read_to_string(root.join(name))
+            .with_context(|| format!("cannot read {}", name.display()))?;
+        faults.extend(faults_of(name, &text));
     }
     let drawing =
         fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
@@ -81,10 +78,10 @@ fn has_unsafe(line: &str) -> bool {
     })
 }
 
-/// All Rust files below a folder, in the order of their names.
-fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// All Rust files of ours, relative to `root`, in the order of their names.
+pub(super) fn sources(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
+    let mut folders = SOURCES.map(|folder| root.join(folder)).to_vec();
     while let Some(folder) = folders.pop() {
         let entries =
             fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
@@ -95,7 +92,7 @@ fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
+                found.push(path.strip_prefix(root).unwrap_or(&path).to_path_buf());
             }
         }
     }
