@@ -93,7 +93,7 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     Serve(Box<commands::serve::ServeCommand>),
     #[cfg(target_os = "linux")]
-    Doctor(commands::doctor::DoctorArgs),
+    Doctor(commands::doctor::DoctorCommand),
     Auth(auth::AuthArgs),
     #[command(visible_alias = "ci")]
     Use(use_image::UseArgs),
@@ -110,4 +110,68 @@ pub(crate) enum Command {
     Ps(ps::PsArgs),
     Show(show::ShowArgs),
     Kill(kill::KillArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    /// The reference of the command line is its own help. `UPDATE_GOLDEN=1` writes it anew.
+    #[test]
+    fn golden_help_is_the_documentation() {
+        let mut root = CommandLine::command().term_width(100);
+        root.build();
+        let globals: Vec<clap::Id> = root
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .map(|argument| argument.get_id().clone())
+            .collect();
+        let mut text = String::from(
+            "# The command line\n\nEvery command's `--help`. The global options, which every \
+             command takes, are shown once.\n",
+        );
+        section(&mut text, &root, &[]);
+        for command in root.get_subcommands() {
+            section(&mut text, command, &globals);
+            for inner in command.get_subcommands() {
+                section(&mut text, inner, &globals);
+            }
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            golden == text,
+            "docs/cli.md is not the help any more; UPDATE_GOLDEN=1 cargo nextest run -p \
+             contree-cli golden_help writes it"
+        );
+    }
+
+    fn section(text: &mut String, command: &clap::Command, hidden: &[clap::Id]) {
+        let mut command = command.clone();
+        for id in hidden {
+            if command
+                .get_arguments()
+                .any(|a| a.get_id() == id && a.is_global_set())
+            {
+                command = command.mut_arg(id, |argument| argument.hide(true));
+            }
+        }
+        let name = command.get_bin_name().unwrap_or("contree").to_owned();
+        let help = command.render_long_help().to_string();
+        let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+        let _ = write!(text, "\n## {name}\n\n```text\n{}\n```\n", lines.join("\n"));
+    }
 }

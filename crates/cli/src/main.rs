@@ -19,7 +19,6 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 use args::{Command, CommandLine, Globals};
-use context::Context;
 use failure::Failure;
 use output::LogLevel;
 
@@ -47,15 +46,14 @@ fn dispatch(globals: Globals, command: Option<Command>) -> Result<u8, Failure> {
         Some(Command::Serve(args)) => return commands::serve::serve(*args),
         Some(command) => command,
     };
-    let context = Context::new(globals)?;
-    if context.globals.log_level == Some(LogLevel::Debug) {
+    if globals.log_level == Some(LogLevel::Debug) {
         trace();
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new("could not start").because(&error))?;
-    let outcome = runtime.block_on(commands::run(&context, command));
+    let outcome = runtime.block_on(commands::run(globals, command));
     // A thread may wait for input that never comes.
     runtime.shutdown_background();
     outcome

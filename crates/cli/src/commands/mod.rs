@@ -17,17 +17,20 @@ pub(crate) mod show;
 pub(crate) mod tag;
 pub(crate) mod r#use;
 
-use crate::args::Command;
+use crate::args::{Command, Globals};
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// Runs a command; its exit code.
-pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failure> {
+    let context = match command {
+        #[cfg(target_os = "linux")]
+        Command::Doctor(args) => return doctor::doctor(&globals, args).await,
+        _ => &Context::new(globals)?,
+    };
     match command {
         #[cfg(target_os = "linux")]
-        Command::Serve(args) => serve::serve(*args),
-        #[cfg(target_os = "linux")]
-        Command::Doctor(args) => doctor::doctor(context, &args).await,
+        Command::Serve(_) | Command::Doctor(_) => unreachable!("they need no profile"),
         Command::Auth(args) => auth::auth(context, args).await,
         Command::Use(args) => r#use::use_image(context, args).await,
         Command::Run(args) => run::run(context, *args).await,

@@ -26,7 +26,9 @@ fn without_defaults(request: &InstanceSpawnRequest) -> Value {
     let json = |request| serde_json::to_value(request).expect("wire types have string keys");
     let (mut body, default) = (json(request), json(&default));
     if let Value::Object(fields) = &mut body {
-        fields.retain(|name, value| name == "image" || default.get(name) != Some(value));
+        fields.retain(|name, value| {
+            name == "image" || name == "command" || default.get(name) != Some(value)
+        });
     }
     body
 }
