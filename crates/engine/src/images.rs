@@ -1,10 +1,20 @@
 //! Images, their tags, and looking into them.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use contree_api::image::Image;
 use contree_api::inspect::DirectoryList;
-use contree_api::{ImageId, Tag};
+use contree_api::whoami::Permission;
+use contree_api::{ErrorKind, ImageId, ProjectId, Tag, Timestamp};
+use contree_images::{PathError, View};
+use contree_records::{Change, ImageGround, ImageQuery, Page};
 
-use crate::{Engine, Error, Identity, ImageFilter};
+use crate::layers::GroundError;
+use crate::{Engine, Error, Identity, ImageFilter, ImageKind};
+
+/// Images remembered at most.
+const REMEMBERED: usize = 1_024;
 
 /// A regular file of an image, opened for reading.
 #[derive(Debug)]
@@ -13,6 +23,36 @@ pub struct ImageFile {
     pub file: std::fs::File,
     /// Bytes.
     pub size: u64,
+}
+
+/// What runs need to know of images that were used lately. Images do not change; one that is
+/// removed is forgotten here first.
+#[derive(Debug, Default)]
+pub(crate) struct KnownImages(Mutex<HashMap<(ProjectId, ImageId), ImageGround>>);
+
+impl KnownImages {
+    pub(crate) fn add(&self, project: ProjectId, ground: ImageGround) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert((project, ground.id), ground);
+    }
+
+    fn get(&self, project: ProjectId, image: ImageId) -> Option<ImageGround> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&(project, image))
+            .cloned()
+    }
+
+    pub(crate) fn forget_all(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
 }
 
 impl Engine {
@@ -25,8 +65,23 @@ impl Engine {
         identity: &Identity,
         filter: &ImageFilter,
     ) -> Result<Vec<Image>, Error> {
-        let _ = (identity, filter);
-        Err(Error::not_yet())
+        identity.require(Permission::List)?;
+        let query = ImageQuery {
+            page: Page {
+                limit: filter.limit,
+                offset: filter.offset,
+                since: filter.since,
+                until: filter.until,
+            },
+            tagged: filter.tagged,
+            tag_prefix: filter.tag_prefix.clone(),
+            id: filter.uuid,
+            kind: filter.kind.map(|kind| match kind {
+                ImageKind::Run => contree_records::ImageKind::Run,
+                ImageKind::Import => contree_records::ImageKind::Import,
+            }),
+        };
+        Ok(self.records().images(identity.project_id, &query).await?)
     }
 
     /// One image.
@@ -34,8 +89,8 @@ impl Engine {
     /// # Errors
     /// `NotFound`; `Forbidden` without `list`.
     pub async fn image(&self, identity: &Identity, image: ImageId) -> Result<Image, Error> {
-        let _ = (identity, image);
-        Err(Error::not_yet())
+        identity.require(Permission::List)?;
+        self.image_shown(identity.project_id, image).await
     }
 
     /// The image a tag names: the project's own, else the public one.
@@ -43,8 +98,11 @@ impl Engine {
     /// # Errors
     /// `NotFound`; `Forbidden` without `list`.
     pub async fn resolve_tag(&self, identity: &Identity, tag: &Tag) -> Result<ImageId, Error> {
-        let _ = (identity, tag);
-        Err(Error::not_yet())
+        identity.require(Permission::List)?;
+        self.records()
+            .tagged_image(identity.project_id, tag)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("there is no image tagged {tag}")))
     }
 
     /// Sets a tag, moving it when another image of the project has it.
@@ -57,8 +115,24 @@ impl Engine {
         image: ImageId,
         tag: Tag,
     ) -> Result<Image, Error> {
-        let _ = (identity, image, tag);
-        Err(Error::not_yet())
+        identity.require(Permission::SetImageTag)?;
+        let project = identity.project_id;
+        let mut shown = self.image_shown(project, image).await?;
+        let change = Change::SetTag {
+            project,
+            tag: tag.clone(),
+            image,
+            at: Timestamp::now(),
+        };
+        match self.records().apply(change, self.is_durable()).await {
+            // The image was removed in between.
+            Err(contree_records::Error::Reference { .. }) => Err(no_image(image)),
+            outcome => {
+                outcome?;
+                shown.tag = Some(tag);
+                Ok(shown)
+            }
+        }
     }
 
     /// Removes one tag, or all the project has on this image.
@@ -71,8 +145,21 @@ impl Engine {
         image: ImageId,
         tag: Option<&Tag>,
     ) -> Result<(), Error> {
-        let _ = (identity, image, tag);
-        Err(Error::not_yet())
+        identity.require(Permission::SetImageTag)?;
+        let project = identity.project_id;
+        self.image_shown(project, image).await?;
+        let change = Change::DeleteTags {
+            project,
+            image,
+            tag: tag.cloned(),
+        };
+        let removed = self.records().apply(change, self.is_durable()).await?;
+        match tag {
+            Some(tag) if removed == 0 => {
+                Err(Error::not_found(format!("image {image} has no tag {tag}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The entries of a folder, by name.
@@ -85,8 +172,8 @@ impl Engine {
         image: ImageId,
         path: &str,
     ) -> Result<DirectoryList, Error> {
-        let _ = (identity, image, path);
-        Err(Error::not_yet())
+        self.look(identity, image, path, |view, path| view.list(path))
+            .await
     }
 
     /// The same as text, like `ls -l`.
@@ -99,8 +186,8 @@ impl Engine {
         image: ImageId,
         path: &str,
     ) -> Result<String, Error> {
-        let _ = (identity, image, path);
-        Err(Error::not_yet())
+        self.look(identity, image, path, |view, path| view.list_text(path))
+            .await
     }
 
     /// Opens a regular file; symbolic links are followed inside the image.
@@ -113,7 +200,81 @@ impl Engine {
         image: ImageId,
         path: &str,
     ) -> Result<ImageFile, Error> {
-        let _ = (identity, image, path);
-        Err(Error::not_yet())
+        let opened = self
+            .look(identity, image, path, |view, path| view.open(path))
+            .await?;
+        Ok(ImageFile {
+            file: opened.file,
+            size: opened.size,
+        })
+    }
+
+    /// Looks into an image on another thread, its layers held.
+    async fn look<T: Send + 'static>(
+        &self,
+        identity: &Identity,
+        image: ImageId,
+        path: &str,
+        look: impl FnOnce(&View, &str) -> Result<T, PathError> + Send + 'static,
+    ) -> Result<T, Error> {
+        identity.require(Permission::List)?;
+        let image = self
+            .image_ground(identity.project_id, image)
+            .await?
+            .ok_or_else(|| no_image(image))?;
+        let ground = self
+            .grounds()
+            .stand_on(image.layer)
+            .await
+            .map_err(|error| match error {
+                GroundError::Vanished => no_image(image.id),
+                error => Error::internal("the image could not be read", error),
+            })?;
+        let (store, path) = (self.store().clone(), path.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let view = store.view(&ground.folders());
+            look(&view, &path)
+        })
+        .await
+        .map_err(|error| Error::internal("the image could not be read", error))?
+        .map_err(path_error)
+    }
+
+    async fn image_shown(&self, project: ProjectId, image: ImageId) -> Result<Image, Error> {
+        self.records()
+            .image(project, image)
+            .await?
+            .ok_or_else(|| no_image(image))
+    }
+
+    /// What a run needs to know of an image, as far as the project may use it.
+    pub(crate) async fn image_ground(
+        &self,
+        project: ProjectId,
+        image: ImageId,
+    ) -> Result<Option<ImageGround>, Error> {
+        if let Some(known) = self.known_images().get(project, image) {
+            return Ok(Some(known));
+        }
+        let ground = self.records().image_ground(project, image).await?;
+        if let Some(ground) = &ground {
+            self.known_images().add(project, ground.clone());
+        }
+        Ok(ground)
+    }
+}
+
+fn no_image(image: ImageId) -> Error {
+    Error::not_found(format!("there is no image {image}"))
+}
+
+fn path_error(error: PathError) -> Error {
+    match error {
+        PathError::NotFound { .. } => Error::not_found(error.to_string()),
+        PathError::Store(_) | PathError::Read { .. } => {
+            Error::internal("the image could not be read", error)
+        }
+        PathError::TooLong => Error::bad_request(error.to_string()),
+        error => Error::new(ErrorKind::Unprocessable, error.to_string()),
     }
 }

@@ -1,4 +1,18 @@
 //! Joins records, images and sandbox: operations from request to committed image.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`engine`] | start, end, and what all parts share |
+//! | [`identity`] | tokens, permissions, whoami |
+//! | [`operation`] | accepting, whose turn it is, ending, showing |
+//! | [`run`] | one run: plan, sandbox, supervision, commit |
+//! | [`import_job`] | one import |
+//! | [`events`] | the event log, its readers, results folded from it |
+//! | [`layers`] | what a run stands on, and keeping that short |
+//! | [`images`], [`files`], [`processes`] | the rest of what callers ask for |
+//! | [`recover`], [`gc`] | order after a crash, and over time |
+//!
+//! The server uses this crate alone; [`Engine`] has all it calls.
 
 #![forbid(unsafe_code)]
 
@@ -8,10 +22,16 @@ mod error;
 mod events;
 mod files;
 mod filter;
+mod gc;
 mod identity;
 mod images;
-mod operations;
+mod import_job;
+mod layers;
+mod operation;
 mod processes;
+mod recover;
+mod run;
+mod validate;
 
 pub use config::{
     Durability, EngineConfig, EngineLimits, HostPort, InvalidDurability, InvalidHostPort,
@@ -22,15 +42,9 @@ pub use error::{Error, ErrorKind};
 pub use events::{EventLine, EventQuery, EventStream};
 pub use files::Upload;
 pub use filter::{FileFilter, ImageFilter, ImageKind, OperationFilter};
+pub use gc::{SweepError, Swept};
 pub use identity::Identity;
 pub use images::ImageFile;
 
 /// What this machine offers to sandboxes, for `contree doctor`.
 pub use contree_sandbox::probe;
-
-impl Error {
-    /// Said by calls whose engine part is still being filled in.
-    fn not_yet() -> Self {
-        Self::new(ErrorKind::NotImplemented, "not available in this build")
-    }
-}

@@ -1,10 +1,21 @@
 //! The processes of a running instance: further ones, their results, signals and input.
 
-use contree_api::OperationId;
-use contree_api::instance::{ExecSpec, InstanceResult, Spid};
-use contree_api::stream::ClosableStreamRepr;
+use std::sync::Arc;
 
-use crate::{Engine, Error, Identity};
+use contree_api::instance::{ExecSpec, InstanceResult, Spid};
+use contree_api::operation::{OperationKind, OperationStatus};
+use contree_api::stream::ClosableStreamRepr;
+use contree_api::whoami::Permission;
+use contree_api::{ErrorKind, OperationId};
+
+use crate::operation::live::{Asked, Live};
+use crate::operation::spawn_permission;
+use crate::run::instance::{Instance, ProcessHandle, StdinError};
+use crate::run::{plan, signals};
+use crate::{Engine, Error, Identity, validate};
+
+/// When to try again while a sandbox is on its way, in seconds.
+const RETRY_EARLY: u32 = 1;
 
 impl Engine {
     /// Starts a further process in a running sandbox.
@@ -19,8 +30,14 @@ impl Engine {
         operation: OperationId,
         spec: ExecSpec,
     ) -> Result<Spid, Error> {
-        let _ = (identity, operation, spec);
-        Err(Error::not_yet())
+        let (live, instance) = self.instance(identity, operation, ended_conflict).await?;
+        validate::exec(&spec)?;
+        let plan = plan::further_process(&spec, &instance.env, instance.cwd.as_deref());
+        let started = instance.exec(plan, &live).await.map_err(|error| {
+            let message = format!("spawn failed: {}", crate::error::chain(&error));
+            Error::new(ErrorKind::Unprocessable, message).with_source(error)
+        })?;
+        started.map(|spid| Spid { spid }).ok_or_else(ended_conflict)
     }
 
     /// The result of one process, folded from the log; while it runs exit code and signal are −1.
@@ -33,8 +50,27 @@ impl Engine {
         operation: OperationId,
         spid: u32,
     ) -> Result<InstanceResult, Error> {
-        let _ = (identity, operation, spid);
-        Err(Error::not_yet())
+        identity.require(Permission::List)?;
+        let (path, size) = match self.live(identity, operation) {
+            Some(live) => {
+                let waits = matches!(
+                    live.status(),
+                    OperationStatus::Pending | OperationStatus::Assigned
+                );
+                if waits && live.kind() == OperationKind::Instance {
+                    return Err(too_early());
+                }
+                let size = live.log.watch().borrow().size;
+                (live.log.path().to_owned(), size)
+            }
+            None => {
+                let stored = self.stored_operation(identity, operation).await?;
+                self.sealed_log(&stored).await?
+            }
+        };
+        self.folded_result(path, size, spid)
+            .await?
+            .ok_or_else(|| no_process(operation, spid))
     }
 
     /// Signals the process group of a process: a number or a name with or without `SIG`; none:
@@ -50,8 +86,21 @@ impl Engine {
         spid: u32,
         signal: Option<&str>,
     ) -> Result<(), Error> {
-        let _ = (identity, operation, spid, signal);
-        Err(Error::not_yet())
+        let signal = match signal {
+            None => signals::SIGKILL,
+            Some(text) => signals::parse(text).ok_or_else(|| {
+                Error::bad_request("signal must be a number from 1 to 64 or a name such as TERM")
+            })?,
+        };
+        let (_, instance) = self.instance(identity, operation, ended_conflict).await?;
+        let process = live_process(&instance, operation, spid)?;
+        instance
+            .sandbox
+            .signal(process.id(), signal)
+            .map_err(|error| {
+                // It ended in between.
+                no_process(operation, spid).with_source(error)
+            })
     }
 
     /// Writes to the stdin of a process, then closes it when the chunk says so. Returns when the
@@ -68,7 +117,86 @@ impl Engine {
         spid: u32,
         chunk: ClosableStreamRepr,
     ) -> Result<(), Error> {
-        let _ = (identity, operation, spid, chunk);
-        Err(Error::not_yet())
+        let bytes = chunk
+            .to_bytes()
+            .map_err(|error| Error::bad_request(error.to_string()))?;
+        let gone = || Error::new(ErrorKind::Gone, "the operation has ended");
+        let (live, instance) = self.instance(identity, operation, gone).await?;
+        let process = live_process(&instance, operation, spid)?;
+        process
+            .write_stdin(&bytes, chunk.close, &live.log)
+            .await
+            .map_err(|error| match error {
+                StdinError::Closed => Error::new(
+                    ErrorKind::Conflict,
+                    format!("the stdin of process {spid} is not open"),
+                ),
+                StdinError::Patience => Error::new(
+                    ErrorKind::TimedOut,
+                    format!(
+                        "process {spid} does not read its stdin; part of the bytes may have arrived"
+                    ),
+                ),
+            })
     }
+
+    /// The running sandbox of an operation; `ended` is the error when it has ended.
+    async fn instance(
+        &self,
+        identity: &Identity,
+        operation: OperationId,
+        ended: impl FnOnce() -> Error,
+    ) -> Result<(Arc<Live>, Arc<Instance>), Error> {
+        let any = [Permission::Spawn, Permission::SpawnDisposable];
+        let Some(live) = self.live(identity, operation) else {
+            identity.require_any(&any)?;
+            let stored = self.stored_operation(identity, operation).await?;
+            return Err(match stored.kind {
+                OperationKind::Instance => ended(),
+                OperationKind::ImageImport => no_instance(),
+            });
+        };
+        let Asked::Run(request) = &live.asked else {
+            identity.require_any(&any)?;
+            return Err(no_instance());
+        };
+        identity.require(spawn_permission(request.disposable))?;
+        if live.status().is_terminal() {
+            return Err(ended());
+        }
+        let Some(instance) = live.instance().cloned() else {
+            return Err(too_early());
+        };
+        Ok((live, instance))
+    }
+}
+
+fn live_process(
+    instance: &Instance,
+    operation: OperationId,
+    spid: u32,
+) -> Result<Arc<ProcessHandle>, Error> {
+    instance
+        .process(spid)
+        .filter(|process| !process.has_ended())
+        .ok_or_else(|| no_process(operation, spid))
+}
+
+fn no_process(operation: OperationId, spid: u32) -> Error {
+    Error::not_found(format!("operation {operation} has no process {spid}"))
+}
+
+fn no_instance() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "the operation is an import, which has no processes",
+    )
+}
+
+fn ended_conflict() -> Error {
+    Error::new(ErrorKind::Conflict, "the operation has already ended")
+}
+
+fn too_early() -> Error {
+    Error::new(ErrorKind::TooEarly, "the sandbox is not up yet").with_retry_after(RETRY_EARLY)
 }

@@ -70,15 +70,15 @@ pub enum Change {
         /// Only those whose last use is before this.
         unused_since: Timestamp,
     },
-    /// A layer and some of its ancestors were merged into one folder.
+    /// A layer and some of its ancestors were merged into one folder, or are no longer.
     SetMerged {
         /// The topmost of them.
         layer: LayerId,
-        /// The folder.
-        merged: Merged,
+        /// The folder; none: the layer's own is to be used again.
+        merged: Option<Merged>,
     },
-    /// Images are forgotten, with their tags.
-    RemoveImages {
+    /// Images are forgotten, but those that have a tag by now.
+    RemoveUntaggedImages {
         /// Which.
         images: Vec<ImageId>,
     },
@@ -116,8 +116,10 @@ impl Change {
                 files,
                 unused_since,
             } => files::remove(db, files, *unused_since).await,
-            Self::SetMerged { layer, merged } => layers::set_merged(db, *layer, merged).await,
-            Self::RemoveImages { images } => images::remove(db, images).await,
+            Self::SetMerged { layer, merged } => {
+                layers::set_merged(db, *layer, merged.as_ref()).await
+            }
+            Self::RemoveUntaggedImages { images } => images::remove_untagged(db, images).await,
             Self::RemoveLayers { layers } => layers::remove(db, layers).await,
         }
     }

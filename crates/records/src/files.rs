@@ -1,5 +1,7 @@
 //! Uploaded files, by content, per project.
 
+use std::collections::HashSet;
+
 use contree_api::file::File;
 use contree_api::{FileId, ProjectId, Timestamp};
 use sqlx::QueryBuilder;
@@ -26,6 +28,9 @@ pub struct NewFile {
 /// Moments are kept to the minute for the last use: a file attached to every run is not written
 /// to the database on every run.
 const USE_GRAIN_MICROS: i64 = 60_000_000;
+
+/// Ids in one query; databases bound the number of parameters.
+const IDS_AT_ONCE: usize = 500;
 
 pub(crate) async fn put(db: &mut SqliteConnection, file: &NewFile) -> Result<u64, Error> {
     sqlx::query(
@@ -168,16 +173,33 @@ impl Records {
             .collect()
     }
 
-    /// Of these, the files that are on record.
+    /// Of these files, those that the project has.
     ///
     /// # Errors
     /// [`Error::Query`] when the database fails.
-    pub async fn has_file(&self, file: FileId) -> Result<bool, Error> {
-        sqlx::query("SELECT 1 FROM files WHERE id = $1")
-            .bind(file.to_string())
-            .fetch_optional(&self.readers)
-            .await
-            .map(|row| row.is_some())
-            .map_err(Error::query("look a file up"))
+    pub async fn known_files(
+        &self,
+        project: ProjectId,
+        files: &[FileId],
+    ) -> Result<HashSet<FileId>, Error> {
+        let mut known = HashSet::with_capacity(files.len());
+        for some in files.chunks(IDS_AT_ONCE) {
+            let mut query = QueryBuilder::new("SELECT id FROM files WHERE project = ");
+            query.push_bind(project.to_string()).push(" AND id IN (");
+            let mut ids = query.separated(", ");
+            for id in some {
+                ids.push_bind(id.to_string());
+            }
+            query.push(")");
+            let rows = query
+                .build()
+                .fetch_all(&self.readers)
+                .await
+                .map_err(Error::query("look files up"))?;
+            for row in &rows {
+                known.insert(Row::new(row, "a file").parse("id")?);
+            }
+        }
+        Ok(known)
     }
 }

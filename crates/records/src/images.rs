@@ -114,20 +114,21 @@ pub(crate) async fn insert(db: &mut SqliteConnection, image: &NewImage) -> Resul
     .map_err(Error::query("store an image"))
 }
 
-pub(crate) async fn remove(db: &mut SqliteConnection, images: &[ImageId]) -> Result<u64, Error> {
+pub(crate) async fn remove_untagged(
+    db: &mut SqliteConnection,
+    images: &[ImageId],
+) -> Result<u64, Error> {
     let mut removed = 0;
     for image in images {
-        sqlx::query("DELETE FROM tags WHERE image = $1")
-            .bind(image.to_string())
-            .execute(&mut *db)
-            .await
-            .map_err(Error::query("remove the tags of an image"))?;
-        removed += sqlx::query("DELETE FROM images WHERE id = $1")
-            .bind(image.to_string())
-            .execute(&mut *db)
-            .await
-            .map_err(Error::query("remove an image"))?
-            .rows_affected();
+        removed += sqlx::query(
+            "DELETE FROM images WHERE id = $1
+                 AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.image = images.id)",
+        )
+        .bind(image.to_string())
+        .execute(&mut *db)
+        .await
+        .map_err(Error::query("remove an image"))?
+        .rows_affected();
     }
     Ok(removed)
 }

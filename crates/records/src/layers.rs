@@ -84,17 +84,21 @@ pub(crate) async fn insert(db: &mut SqliteConnection, layer: &NewLayer) -> Resul
 pub(crate) async fn set_merged(
     db: &mut SqliteConnection,
     layer: LayerId,
-    merged: &Merged,
+    merged: Option<&Merged>,
 ) -> Result<u64, Error> {
     sqlx::query(
         "UPDATE layers SET merged = $2, merged_base = $3, merged_bytes = $4, merged_entries = $5
          WHERE id = $1",
     )
     .bind(layer.to_string())
-    .bind(merged.folder.to_string())
-    .bind(merged.base.map(|base| base.to_string()))
-    .bind(stored(merged.bytes))
-    .bind(stored(merged.entries))
+    .bind(merged.map(|merged| merged.folder.to_string()))
+    .bind(
+        merged
+            .and_then(|merged| merged.base)
+            .map(|base| base.to_string()),
+    )
+    .bind(merged.map(|merged| stored(merged.bytes)))
+    .bind(merged.map(|merged| stored(merged.entries)))
     .execute(db)
     .await
     .map(|done| done.rows_affected())

@@ -473,7 +473,7 @@ async fn chains_take_merged_folders() {
         .apply(
             Change::SetMerged {
                 layer: ids[3],
-                merged,
+                merged: Some(merged),
             },
             false,
         )
@@ -492,7 +492,7 @@ async fn chains_take_merged_folders() {
         .map(|image| image.uuid)
         .collect();
     records
-        .apply(Change::RemoveImages { images }, false)
+        .apply(Change::RemoveUntaggedImages { images }, false)
         .await
         .unwrap();
     let refused = records
@@ -556,6 +556,17 @@ async fn files_by_content() {
     assert_eq!(
         records.files(project, &Page::default()).await.unwrap(),
         vec![file.clone()]
+    );
+
+    let asked = [file.uuid, FileId::new()];
+    let known = records.known_files(project, &asked).await.unwrap();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), [file.uuid]);
+    assert!(
+        records
+            .known_files(PUBLIC, &asked)
+            .await
+            .unwrap()
+            .is_empty()
     );
 
     let touch = Change::UseFiles {

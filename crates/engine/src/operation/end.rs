@@ -1,0 +1,162 @@
+//! The end of an operation: on record first, then in its log, then gone from memory.
+//!
+//! 1. What it made is durable (the caller has seen to that).
+//! 2. One transaction: layer, image, tag, and the operation's own row.
+//! 3. Its status is terminal for whoever asks.
+//! 4. `completion` ends its log, and with it every stream of its events.
+//! 5. It leaves the set of live operations; its lane goes on with the next.
+
+use std::sync::Arc;
+
+use contree_api::event::Completion;
+use contree_api::operation::OperationStatus;
+use contree_api::{ImageId, Tag, Timestamp};
+use contree_records::{Change, Ended, ImageGround, NewImage, NewLayer};
+
+use super::live::Live;
+use crate::Durability;
+use crate::engine::Engine;
+use crate::layers::{Ground, Held};
+
+/// How an operation ends and what it made.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) status: OperationStatus,
+    pub(crate) error: Option<String>,
+    pub(crate) layer: Option<NewLayer>,
+    pub(crate) image: Option<NewImage>,
+    pub(crate) result_image: Option<ImageId>,
+    pub(crate) tag: Option<Tag>,
+    pub(crate) image_size: Option<u64>,
+    pub(crate) cpu: Option<f64>,
+    pub(crate) memory: Option<i64>,
+    /// Keeps the layers in place until the image is on record.
+    pub(crate) stands_on: Option<(Ground, Held)>,
+    /// Keeps an imported layer in place until the image is on record.
+    pub(crate) held: Option<Held>,
+}
+
+impl End {
+    fn new(status: OperationStatus) -> Self {
+        Self {
+            status,
+            error: None,
+            layer: None,
+            image: None,
+            result_image: None,
+            tag: None,
+            image_size: None,
+            cpu: None,
+            memory: None,
+            stands_on: None,
+            held: None,
+        }
+    }
+
+    pub(crate) fn succeeded(image: Option<ImageId>) -> Self {
+        Self {
+            result_image: image,
+            ..Self::new(OperationStatus::Success)
+        }
+    }
+
+    pub(crate) fn failed(error: impl Into<String>) -> Self {
+        Self {
+            error: Some(error.into()),
+            ..Self::new(OperationStatus::Failed)
+        }
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        let error = Some("the operation was cancelled".to_owned());
+        Self {
+            error,
+            ..Self::new(OperationStatus::Cancelled)
+        }
+    }
+}
+
+impl Engine {
+    /// Brings a live operation to its end.
+    pub(crate) async fn end(&self, live: &Arc<Live>, mut end: End) {
+        let finished_at = Timestamp::now();
+        let record = |end: &End| {
+            let ended = Ended {
+                id: live.id,
+                project: live.project,
+                status: end.status,
+                error: end.error.clone(),
+                started_at: live.started().map(|(at, _)| at),
+                finished_at,
+                layer: end.layer.clone(),
+                image: end.image.clone(),
+                result_image: end.result_image,
+                result_tag: end.tag.clone(),
+                image_size: end.image_size,
+                cpu: end.cpu,
+                memory: end.memory,
+            };
+            Change::End(Box::new(ended))
+        };
+        let durable = end.status == OperationStatus::Success
+            && self.config().durability == Durability::Durable;
+        if let Err(error) = self.records().apply(record(&end), durable).await {
+            tracing::error!(
+                operation = %live.id,
+                error = crate::error::chain(&error),
+                "the end of an operation could not be recorded"
+            );
+            self.forget_layer(&end);
+            end = End::failed("the result could not be recorded");
+            if let Err(error) = self.records().apply(record(&end), false).await {
+                // The next start of the server finds it open and fails it.
+                let error = crate::error::chain(&error);
+                tracing::error!(operation = %live.id, error, "an operation stays open on record");
+            }
+        }
+        self.remember(live, &end);
+        drop((end.stands_on.take(), end.held.take()));
+
+        live.advance(end.status);
+        live.log.complete(completion(live, &end));
+        self.live_set().remove(live.id);
+        live.ended.cancel();
+    }
+
+    /// What the next run is likely to ask for.
+    fn remember(&self, live: &Live, end: &End) {
+        let Some(image) = &end.image else { return };
+        if let (Some((ground, _)), Some(layer)) = (&end.stands_on, &end.layer) {
+            self.grounds()
+                .remember_child(ground, layer.id, layer.entries);
+        }
+        let ground = ImageGround {
+            id: image.id,
+            layer: image.layer,
+            env: image.env.clone(),
+            cwd: image.cwd.clone(),
+        };
+        self.known_images().add(live.project, ground);
+    }
+
+    /// Removes a layer that was committed and will not get on record.
+    pub(crate) fn forget_layer(&self, end: &End) {
+        if let Some(layer) = &end.layer
+            && let Err(error) = self.store().remove_layer(layer.id)
+        {
+            // A later sweep finds it.
+            tracing::warn!(layer = %layer.id, %error, "a layer could not be removed");
+        }
+    }
+}
+
+fn completion(live: &Live, end: &End) -> Completion {
+    let duration = live.started().map_or(0, |(_, at)| at.elapsed().as_millis());
+    Completion {
+        status: end.status,
+        result_image_uuid: end.result_image,
+        error: end.error.clone(),
+        duration_ms: u64::try_from(duration).unwrap_or(u64::MAX),
+        image_size_bytes: end.image_size.unwrap_or(0),
+    }
+}

@@ -1,0 +1,273 @@
+//! Operations as callers see them. A live one is shown from memory, one that has ended from the
+//! records, and what its processes did from its log.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use contree_api::event::Completion;
+use contree_api::image::ImageImportRequest;
+use contree_api::instance::{InstanceResult, InstanceSpawnRequest};
+use contree_api::operation::{
+    InstanceMetadata, OperationKind, OperationMetadata, OperationResponse, OperationResult,
+    OperationStatus, OperationSummary,
+};
+use contree_api::whoami::Permission;
+use contree_api::{OperationId, ProjectId};
+use contree_records::{Operation, OperationQuery, Page};
+
+use super::live::{Asked, Live};
+use crate::engine::Engine;
+use crate::events::fold::Folded;
+use crate::events::log;
+use crate::{Error, Identity, OperationFilter};
+
+/// Logs up to this size are folded on the spot; larger ones on another thread.
+const FOLD_INLINE: u64 = 64 * 1024;
+
+impl Engine {
+    /// The project's operations, newest first.
+    ///
+    /// # Errors
+    /// `Forbidden` without `list`.
+    pub async fn operations(
+        &self,
+        identity: &Identity,
+        filter: &OperationFilter,
+    ) -> Result<Vec<OperationSummary>, Error> {
+        identity.require(Permission::List)?;
+        if let Some(status) = filter.status
+            && !status.is_terminal()
+        {
+            return Ok(self.live_operations(identity.project_id, filter, status));
+        }
+        let query = OperationQuery {
+            page: Page {
+                limit: filter.limit,
+                offset: filter.offset,
+                since: filter.since,
+                until: filter.until,
+            },
+            status: filter.status,
+            kind: filter.kind,
+        };
+        let stored = self
+            .records()
+            .operations(identity.project_id, &query)
+            .await?;
+        Ok(stored
+            .into_iter()
+            .map(|stored| match self.live_set().get(stored.id) {
+                Some(live) if !stored.status.is_terminal() => live.summary(),
+                _ => summary(&stored),
+            })
+            .collect())
+    }
+
+    /// On record they are all PENDING, so their states are looked at in memory.
+    fn live_operations(
+        &self,
+        project: ProjectId,
+        filter: &OperationFilter,
+        status: OperationStatus,
+    ) -> Vec<OperationSummary> {
+        let mut found: Vec<Arc<Live>> = self.live_set().of_project(project);
+        found.retain(|live| {
+            live.status() == status
+                && filter.kind.is_none_or(|kind| live.kind() == kind)
+                && filter.since.is_none_or(|since| live.created_at >= since)
+                && filter.until.is_none_or(|until| live.created_at <= until)
+        });
+        found.sort_by_key(|live| std::cmp::Reverse((live.created_at, live.id)));
+        found
+            .iter()
+            .skip(filter.offset as usize)
+            .take(filter.limit as usize)
+            .map(|live| live.summary())
+            .collect()
+    }
+
+    /// One operation; with `inflight` its output so far is in `result`.
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden` without `list`.
+    pub async fn operation(
+        &self,
+        identity: &Identity,
+        operation: OperationId,
+        inflight: bool,
+    ) -> Result<OperationResponse, Error> {
+        identity.require(Permission::List)?;
+        if let Some(live) = self.live(identity, operation)
+            && !live.status().is_terminal()
+        {
+            return self.show_live(&live, inflight).await;
+        }
+        let stored = self.stored_operation(identity, operation).await?;
+        let metadata = match stored.kind {
+            OperationKind::Instance => {
+                let request: InstanceSpawnRequest = request_of(&stored)?;
+                let (path, size) = self.sealed_log(&stored).await?;
+                let folded = fold(path, size, 1).await?;
+                let result = folded
+                    .spawned
+                    .then(|| folded.result(self.config().cpu_price));
+                OperationMetadata::Instance(Box::new(InstanceMetadata { request, result }))
+            }
+            OperationKind::ImageImport => {
+                let request: ImageImportRequest = request_of(&stored)?;
+                OperationMetadata::Import(request)
+            }
+        };
+        let result = (stored.status == OperationStatus::Success).then(|| OperationResult {
+            image: stored.result_image,
+            tag: stored.result_tag.clone(),
+            stdout: None,
+            stderr: None,
+        });
+        Ok(OperationResponse {
+            summary: summary(&stored),
+            metadata,
+            result,
+        })
+    }
+
+    async fn show_live(&self, live: &Live, inflight: bool) -> Result<OperationResponse, Error> {
+        let (metadata, is_run) = match &live.asked {
+            Asked::Run(request) => {
+                let request = (**request).clone();
+                let metadata = InstanceMetadata {
+                    request,
+                    result: None,
+                };
+                (OperationMetadata::Instance(Box::new(metadata)), true)
+            }
+            Asked::Import(request) => (OperationMetadata::Import((**request).clone()), false),
+        };
+        let result = if inflight && is_run {
+            let size = live.log.watch().borrow().size;
+            let folded = fold(live.log.path().to_owned(), size, 1).await?;
+            let (stdout, stderr) = (Some(folded.stdout()), Some(folded.stderr()));
+            Some(OperationResult {
+                image: None,
+                tag: None,
+                stdout,
+                stderr,
+            })
+        } else {
+            None
+        };
+        Ok(OperationResponse {
+            summary: live.summary(),
+            metadata,
+            result,
+        })
+    }
+
+    /// The result of one process. None: its log has no such process.
+    pub(crate) async fn folded_result(
+        &self,
+        path: PathBuf,
+        size: u64,
+        spid: u32,
+    ) -> Result<Option<InstanceResult>, Error> {
+        let folded = fold(path, size, spid).await?;
+        Ok(folded
+            .spawned
+            .then(|| folded.result(self.config().cpu_price)))
+    }
+
+    /// A live operation of the caller's project.
+    pub(crate) fn live(&self, identity: &Identity, operation: OperationId) -> Option<Arc<Live>> {
+        self.live_set()
+            .get(operation)
+            .filter(|live| live.project == identity.project_id)
+    }
+
+    /// The states of a project's live operations.
+    pub(crate) fn live_statuses(&self, project: ProjectId) -> Vec<OperationStatus> {
+        self.live_set()
+            .of_project(project)
+            .iter()
+            .map(|live| live.status())
+            .collect()
+    }
+
+    /// An operation of the caller's project that has ended.
+    pub(crate) async fn stored_operation(
+        &self,
+        identity: &Identity,
+        operation: OperationId,
+    ) -> Result<Operation, Error> {
+        self.records()
+            .operation(identity.project_id, operation)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("there is no operation {operation}")))
+    }
+
+    /// The log of an operation that has ended, and its size; `completion` is its last event.
+    pub(crate) async fn sealed_log(&self, stored: &Operation) -> Result<(PathBuf, u64), Error> {
+        let path = log::path(self.events_dir(), stored.id);
+        let completion = completion(stored);
+        let sealing = self.sealing().lock().await;
+        let size = log::seal(&path, || completion)
+            .map_err(|error| Error::internal("the event log could not be read", error))?;
+        drop(sealing);
+        Ok((path, size))
+    }
+}
+
+/// What `completion` says of an operation on record.
+pub(crate) fn completion(stored: &Operation) -> Completion {
+    let micros = run_time(stored).unwrap_or(0);
+    Completion {
+        status: stored.status,
+        result_image_uuid: stored.result_image,
+        error: stored.error.clone(),
+        duration_ms: u64::try_from(micros / 1_000).unwrap_or(0),
+        image_size_bytes: stored
+            .image_size
+            .and_then(|size| size.try_into().ok())
+            .unwrap_or(0),
+    }
+}
+
+fn run_time(stored: &Operation) -> Option<i64> {
+    let (from, to) = (stored.started_at?, stored.finished_at?);
+    Some((to.as_micros() - from.as_micros()).max(0))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "microseconds of an operation fit"
+)]
+fn summary(stored: &Operation) -> OperationSummary {
+    OperationSummary {
+        uuid: stored.id,
+        kind: stored.kind,
+        status: stored.status,
+        error: stored.error.clone(),
+        created_at: stored.created_at,
+        duration: run_time(stored).map_or(0.0, |micros| micros as f64 / 1e6),
+        image_size: stored.image_size,
+        consumed_cpu: stored.cpu,
+        consumed_memory: stored.memory,
+        image_uuid: stored.image,
+        result_image_uuid: stored.result_image,
+    }
+}
+
+fn request_of<T: serde::de::DeserializeOwned>(stored: &Operation) -> Result<T, Error> {
+    serde_json::from_str(&stored.request)
+        .map_err(|error| Error::internal("the recorded request could not be read", error))
+}
+
+async fn fold(path: PathBuf, size: u64, spid: u32) -> Result<Folded, Error> {
+    let failed = |error| Error::internal("the event log could not be read", error);
+    if size <= FOLD_INLINE {
+        return Folded::read(&path, size, spid).map_err(failed);
+    }
+    tokio::task::spawn_blocking(move || Folded::read(&path, size, spid))
+        .await
+        .map_err(|error| Error::internal("the event log could not be read", error))?
+        .map_err(failed)
+}

@@ -1,0 +1,356 @@
+//! What a request may say. Everything is checked here, before anything happens; the rest of the
+//! engine takes what passed. Messages name the field.
+
+use std::collections::BTreeMap;
+
+use contree_api::instance::{EnvMap, ExecSpec, InstanceSpawnRequest};
+use contree_api::limits::{MAX_ATTACHED_FILES, MAX_EXEC_BYTES, MAX_TRUNCATE_OUTPUT_AT};
+use contree_api::stream::ClosableStreamRepr;
+
+use crate::{EngineLimits, Error};
+
+/// Longest single argument or variable the kernel takes, with its NUL.
+const MAX_ARGUMENT: usize = 128 * 1024;
+/// Longest path the kernel takes, without its NUL.
+const MAX_PATH: usize = 4_095;
+/// Longest hostname the kernel takes.
+const MAX_HOSTNAME: usize = 64;
+/// Ids that exist inside a sandbox.
+const MAX_ID: u32 = 65_535;
+
+/// Checks a run, and puts the limits and defaults of this engine into it.
+pub(crate) fn spawn(
+    request: &mut InstanceSpawnRequest,
+    limits: &EngineLimits,
+) -> Result<(), Error> {
+    process(&Process {
+        command: &request.command,
+        args: &request.args,
+        env: request.env.as_ref(),
+        cwd: &request.cwd,
+        uid: request.uid,
+        gid: request.gid,
+        truncate_output_at: request.truncate_output_at,
+    })?;
+    if let Some(stdin) = &request.stdin {
+        self::stdin(stdin, "stdin")?;
+    }
+    hostname(&request.hostname)?;
+    request.timeout = Some(timeout(
+        request.timeout,
+        limits.instance_default_timeout,
+        limits.instance_max_timeout,
+    )?);
+    let cap = &mut request.resources_limits.max_layer_bytes;
+    if *cap == 0 {
+        return Err(Error::bad_request(
+            "resources_limits.max_layer_bytes must be at least 1",
+        ));
+    }
+    *cap = (*cap).min(limits.instance_max_layer_bytes);
+    if request.files.len() > MAX_ATTACHED_FILES {
+        return Err(Error::bad_request(format!(
+            "files has more than {MAX_ATTACHED_FILES} entries"
+        )));
+    }
+    for (dest, file) in &request.files {
+        destination(dest)?;
+        if file.uid > MAX_ID || file.gid > MAX_ID {
+            return Err(Error::bad_request(format!(
+                "files[{dest:?}]: uid and gid must be at most {MAX_ID}"
+            )));
+        }
+        mode(file.mode.as_deref()).ok_or_else(|| {
+            Error::bad_request(format!(
+                "files[{dest:?}].mode must be octal text such as \"0644\" or \"4755\""
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+/// Checks a further process.
+pub(crate) fn exec(spec: &ExecSpec) -> Result<(), Error> {
+    process(&Process {
+        command: &spec.command,
+        args: &spec.args,
+        env: spec.env.as_ref(),
+        cwd: &spec.cwd,
+        uid: spec.uid,
+        gid: spec.gid,
+        truncate_output_at: spec.truncate_output_at,
+    })?;
+    spec.stdin
+        .as_ref()
+        .map_or(Ok(()), |stdin| self::stdin(stdin, "stdin"))
+}
+
+/// Checks bytes for stdin; `field` is their name in the request.
+pub(crate) fn stdin(chunk: &ClosableStreamRepr, field: &str) -> Result<(), Error> {
+    chunk
+        .to_bytes()
+        .map(drop)
+        .map_err(|error| Error::bad_request(format!("{field}.{error}")))
+}
+
+/// A timeout in seconds, within its limit.
+pub(crate) fn timeout(asked: Option<u32>, default: u32, max: u32) -> Result<u32, Error> {
+    match asked {
+        None => Ok(default.min(max)),
+        Some(seconds) if (1..=max).contains(&seconds) => Ok(seconds),
+        Some(_) => Err(Error::bad_request(format!(
+            "timeout must be from 1 to {max} seconds"
+        ))),
+    }
+}
+
+/// Permission bits of an attached file: octal, with or without `0o`, also a whole `st_mode` of a
+/// regular file. None: not octal.
+pub(crate) fn mode(text: Option<&str>) -> Option<u32> {
+    let Some(text) = text else { return Some(0o644) };
+    let digits = text
+        .strip_prefix("0o")
+        .or_else(|| text.strip_prefix("0O"))
+        .unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'7')) {
+        return None;
+    }
+    let bits = u32::from_str_radix(digits, 8).ok()?;
+    matches!(bits & !0o7777, 0 | 0o100_000).then_some(bits & 0o7777)
+}
+
+struct Process<'a> {
+    command: &'a str,
+    args: &'a [String],
+    env: Option<&'a EnvMap>,
+    cwd: &'a str,
+    uid: u32,
+    gid: u32,
+    truncate_output_at: u64,
+}
+
+fn process(process: &Process<'_>) -> Result<(), Error> {
+    if process.command.is_empty() {
+        return Err(Error::bad_request("command must not be empty"));
+    }
+    let empty = BTreeMap::new();
+    let env = process.env.unwrap_or(&empty);
+    let variables = env
+        .iter()
+        .map(|(name, value)| (name, value.as_deref().unwrap_or_default()));
+    let texts = std::iter::once(("command", process.command, 0))
+        .chain(process.args.iter().map(|arg| ("args", arg.as_str(), 0)))
+        .chain(
+            variables
+                .clone()
+                .map(|(name, value)| ("env", value, name.len() + 1)),
+        );
+    let mut total = 0_usize;
+    for (field, text, more) in texts {
+        no_nul(field, text)?;
+        let size = text.len() + more + 1;
+        if size > MAX_ARGUMENT {
+            return Err(Error::bad_request(format!(
+                "{field} has an item of more than {} bytes, more than a process can be given",
+                MAX_ARGUMENT - 1
+            )));
+        }
+        total = total.saturating_add(size);
+    }
+    if total > MAX_EXEC_BYTES {
+        return Err(Error::bad_request(format!(
+            "command, args and env together are larger than {MAX_EXEC_BYTES} bytes"
+        )));
+    }
+    for (name, _) in variables {
+        no_nul("env", name)?;
+        if name.is_empty() || name.contains('=') {
+            return Err(Error::bad_request(format!(
+                "env: {name:?} is no name of a variable"
+            )));
+        }
+    }
+    no_nul("cwd", process.cwd)?;
+    if !(process.cwd.is_empty() || process.cwd.starts_with('/')) {
+        return Err(Error::bad_request("cwd must be absolute or empty"));
+    }
+    if process.cwd.len() > MAX_PATH {
+        return Err(Error::bad_request(format!(
+            "cwd is longer than {MAX_PATH} bytes"
+        )));
+    }
+    for (field, id) in [("uid", process.uid), ("gid", process.gid)] {
+        if id > MAX_ID {
+            return Err(Error::bad_request(format!(
+                "{field} must be at most {MAX_ID}"
+            )));
+        }
+    }
+    if process.truncate_output_at > MAX_TRUNCATE_OUTPUT_AT {
+        return Err(Error::bad_request(format!(
+            "truncate_output_at must be at most {MAX_TRUNCATE_OUTPUT_AT}"
+        )));
+    }
+    Ok(())
+}
+
+fn no_nul(field: &str, text: &str) -> Result<(), Error> {
+    if text.contains('\0') {
+        return Err(Error::bad_request(format!(
+            "{field} must not contain a NUL character"
+        )));
+    }
+    Ok(())
+}
+
+fn hostname(name: &str) -> Result<(), Error> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if name.is_empty() || name.len() > MAX_HOSTNAME || !name.bytes().all(plain) {
+        return Err(Error::bad_request(format!(
+            "hostname must have 1 to {MAX_HOSTNAME} letters, digits, '-', '.' or '_'"
+        )));
+    }
+    Ok(())
+}
+
+/// A destination names a file below the root. Where symbolic links of the image lead is the
+/// sandbox's business; it never leaves the image.
+fn destination(dest: &str) -> Result<(), Error> {
+    let refuse = |why: &str| Err(Error::bad_request(format!("files[{dest:?}]: {why}")));
+    if dest.contains('\0') {
+        return refuse("the path must not contain a NUL character");
+    }
+    if dest.len() > MAX_PATH {
+        return refuse("the path is too long");
+    }
+    if dest.split('/').any(|part| part == "..") {
+        return refuse("the path must not contain '..'");
+    }
+    match dest.rsplit('/').next() {
+        None | Some("" | ".") => refuse("the path must name a file"),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contree_api::image::ImageRef;
+    use contree_api::instance::AttachedFile;
+    use contree_api::stream::Encoding;
+    use contree_api::{FileId, ImageId};
+
+    use super::*;
+
+    fn request() -> InstanceSpawnRequest {
+        InstanceSpawnRequest::new("true", ImageRef::Id(ImageId::new()))
+    }
+
+    #[test]
+    fn modes() {
+        for (text, bits) in [
+            (None, Some(0o644)),
+            (Some("0644"), Some(0o644)),
+            (Some("4755"), Some(0o4755)),
+            (Some("0o600"), Some(0o600)),
+            (Some("0o100644"), Some(0o644)),
+            (Some("100755"), Some(0o755)),
+            (Some("0"), Some(0)),
+            (Some(""), None),
+            (Some("0o"), None),
+            (Some("rw-"), None),
+            (Some("0888"), None),
+            (Some("-644"), None),
+            (Some("040755"), None),
+            (Some("777777777777"), None),
+        ] {
+            assert_eq!(mode(text), bits, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn defaults_and_limits_are_put_in() {
+        let limits = EngineLimits {
+            instance_max_layer_bytes: 1 << 20,
+            ..EngineLimits::default()
+        };
+        let mut request = request();
+        spawn(&mut request, &limits).unwrap();
+        assert_eq!(request.timeout, Some(600));
+        assert_eq!(request.resources_limits.max_layer_bytes, 1 << 20);
+    }
+
+    #[test]
+    fn refusals_name_the_field() {
+        type Change = fn(&mut InstanceSpawnRequest);
+        let file = |request: &mut InstanceSpawnRequest, dest: &str, mode: &str| {
+            let file = AttachedFile {
+                uuid: FileId::new(),
+                uid: 0,
+                gid: 0,
+                mode: Some(mode.to_owned()),
+            };
+            request.files.insert(dest.to_owned(), file);
+        };
+        let cases: [(&str, Change); 17] = [
+            ("command", |r| r.command.clear()),
+            ("command", |r| r.command = "a\0b".into()),
+            ("args", |r| r.args = vec!["\0".into()]),
+            ("args", |r| r.args = vec!["x".repeat(MAX_ARGUMENT)]),
+            ("command, args and env", |r| {
+                r.args = vec!["x".repeat(1_000); 3_000]
+            }),
+            ("env", |r| {
+                r.env = Some(BTreeMap::from([("A=B".into(), None)]))
+            }),
+            ("env", |r| {
+                r.env = Some(BTreeMap::from([(String::new(), None)]))
+            }),
+            ("env", |r| {
+                r.env = Some(BTreeMap::from([("A".into(), Some("\0".into()))]))
+            }),
+            ("cwd", |r| r.cwd = "tmp".into()),
+            ("uid", |r| r.uid = 65_536),
+            ("gid", |r| r.gid = u32::MAX),
+            ("hostname", |r| r.hostname = "a b".into()),
+            ("timeout", |r| r.timeout = Some(0)),
+            ("timeout", |r| r.timeout = Some(3_601)),
+            ("truncate_output_at", |r| {
+                r.truncate_output_at = MAX_TRUNCATE_OUTPUT_AT + 1
+            }),
+            ("resources_limits.max_layer_bytes", |r| {
+                r.resources_limits.max_layer_bytes = 0
+            }),
+            ("stdin", |r| {
+                r.stdin = Some(ClosableStreamRepr {
+                    value: "?".into(),
+                    encoding: Encoding::Base64,
+                    close: true,
+                });
+            }),
+        ];
+        for (field, change) in cases {
+            let mut request = request();
+            change(&mut request);
+            let error = spawn(&mut request, &EngineLimits::default()).unwrap_err();
+            assert!(error.message().starts_with(field), "{field}: {error}");
+        }
+        for (dest, mode) in [
+            ("", "644"),
+            ("/", "644"),
+            ("/a/", "644"),
+            ("/a/../b", "644"),
+            ("/a", "9"),
+            (".", "644"),
+        ] {
+            let mut request = request();
+            file(&mut request, dest, mode);
+            let error = spawn(&mut request, &EngineLimits::default()).unwrap_err();
+            assert!(error.message().starts_with("files["), "{dest}: {error}");
+        }
+        for dest in ["/a", "bin/app", "/a b/ü"] {
+            let mut request = request();
+            file(&mut request, dest, "644");
+            spawn(&mut request, &EngineLimits::default()).unwrap();
+        }
+    }
+}
