@@ -14,15 +14,12 @@ fn current_image(contree: &Contree) -> String {
 fn privileged_every_command_of_the_page() {
     let tiny = Tiny::new();
     let registry = Registry::open();
-    for name in [
-        "library/ubuntu:latest",
-        "library/python:3.11-slim",
-        "library/node:20-slim",
-    ] {
+    for name in ["ubuntu:latest", "python:3.11-slim", "node:20-slim"] {
         registry.push(&tiny.tar(), name, &[&format!("NAME={name}")]);
     }
     registry.push(&tiny.tar(), "org/repo:tag", &["NAME=org"]);
-    registry.push(&tiny.tar(), "library/alpine:latest", &["NAME=alpine"]);
+    registry.push(&tiny.tar(), "library/debian:12", &["NAME=debian"]);
+    registry.push(&tiny.tar(), "alpine:latest", &["NAME=alpine"]);
     let private = Registry::with_password("user", "se-cret");
     private.push(&tiny.tar(), "image:tag", &["NAME=private"]);
     let open = registry.address();
@@ -62,6 +59,12 @@ fn privileged_every_command_of_the_page() {
     contree
         .run(&["images", "import", &at("alpine:latest")])
         .succeeds();
+
+    // The tag leaves out what everybody would.
+    contree
+        .run(&["images", "import", &at("library/debian:12")])
+        .succeeds()
+        .shows(" debian:12 ");
 
     // Private registries.
     let image = format!("{}/image:tag", private.address());
