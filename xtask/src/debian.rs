@@ -31,6 +31,14 @@ pub(crate) const REGISTRY: &[Need] = &[
 ];
 /// Password files for a registry that asks for them.
 pub(crate) const PASSWORDS: &[Need] = &[need("htpasswd", "apache2-utils")];
+/// What tests of the sandboxes' network lay cables with, and take into their images.
+pub(crate) const NETWORK: &[Need] = &[
+    need("ip", "iproute2"),
+    need("iptables", "iptables"),
+    need("nsenter", "util-linux"),
+    need("perl", "perl-base"),
+    need("getent", "libc-bin"),
+];
 
 /// Debian's release that root filesystems are made of.
 const SUITE: &str = "bookworm";

@@ -41,6 +41,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             debian::ROOTFS,
             debian::REGISTRY,
             debian::PASSWORDS,
+            debian::NETWORK,
         ])?;
         settings.push(("CONTREE_TEST_ROOTFS", debian::rootfs()?));
     }
