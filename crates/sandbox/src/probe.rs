@@ -1,6 +1,6 @@
 //! What this machine offers: the facts behind `contree doctor`.
 //!
-//! First what can be read off ([`facts`]), then what has to be tried ([`trial`]): whether the
+//! First what can be read off (`facts`), then what has to be tried (`trial`): whether the
 //! packet filter loads, and whether a sandbox starts.
 
 mod facts;

@@ -19,6 +19,13 @@
 //! cable, and dropped by the filter whatever a sandbox's root switches on again. NAT66 with a
 //! filter of equal strength would be possible; half of one would be a hole.
 //!
+//! **Out of sight** of the filter: an address that a provider translates to this machine from
+//! outside (an elastic address) is the internet's as far as can be told here, and so are public
+//! neighbours on the uplink's own segment.
+//!
+//! **Fixed at start**: uplink, packet size and resolvers. A machine that changes its way out needs
+//! the server restarted.
+//!
 //! **Without nftables** (or without the right to use it) no cable is laid at all: every sandbox
 //! gets loopback only, and [`Network::report`] says so. There is no unfiltered mode.
 
