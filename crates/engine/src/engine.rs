@@ -25,6 +25,7 @@ use contree_sandbox::{Finding, Host, HostConfig};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::identity::{self, KnownTokens};
 use crate::images::KnownImages;
@@ -67,6 +68,8 @@ struct Inner {
     known_images: KnownImages,
     import_locks: ImportLocks,
     machine: Machine,
+    /// Everything that goes on by itself.
+    tasks: TaskTracker,
     /// Held while the log of an operation that has ended is looked at or mended.
     sealing: tokio::sync::Mutex<()>,
     draining: CancellationToken,
@@ -248,11 +251,19 @@ impl Engine {
         let store = Store::open(&root).map_err(StartError::Store)?;
         let first = identity::first_start(&records, &config.data_dir).await?;
         let grounds = Grounds::new(records.clone());
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let inner = Inner {
             events_apart: device(&events).map_err(data_dir)? != device(&root).map_err(data_dir)?,
             events,
             importer: Importer::new(store.clone(), importer),
-            merger: Merger::start(records.clone(), store.clone(), grounds.clone()),
+            merger: Merger::start(
+                &tasks,
+                shutdown.clone(),
+                records.clone(),
+                store.clone(),
+                grounds.clone(),
+            ),
+            tasks,
             scheduler: Scheduler::new(&config.limits),
             live: LiveSet::default(),
             known_tokens: KnownTokens::default(),
@@ -261,7 +272,7 @@ impl Engine {
             machine: Machine::of_host(),
             sealing: tokio::sync::Mutex::default(),
             draining: CancellationToken::new(),
-            shutdown: CancellationToken::new(),
+            shutdown,
             config,
             records,
             store,
@@ -312,6 +323,13 @@ impl Engine {
             }
         }
         self.inner.shutdown.cancel();
+        self.tasks().close();
+        if tokio::time::timeout(WIND_DOWN, self.tasks().wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("background work is left; the next start cleans up after it");
+        }
         self.host().shutdown().await;
         self.records().close().await;
     }
@@ -407,6 +425,10 @@ impl Engine {
 
     pub(crate) fn machine(&self) -> &Machine {
         &self.inner.machine
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.inner.tasks
     }
 
     pub(crate) fn sealing(&self) -> &tokio::sync::Mutex<()> {

@@ -61,7 +61,7 @@ impl Engine {
     pub(crate) fn start_sweeping(&self) {
         let engine = self.clone();
         let shutdown = self.shutdown_token();
-        tokio::spawn(async move {
+        self.tasks().spawn(async move {
             loop {
                 tokio::select! {
                     () = shutdown.cancelled() => return,

@@ -159,9 +159,20 @@ impl Engine {
         let resolved = self.importer().resolve(input).await?;
         let digest = resolved.digest().to_string();
         say(live, format_args!("found {digest}"));
-        let id = image_id(live.project, &digest);
         let lock = self.import_locks().of(&digest);
-        let _alone = lock.lock().await;
+        let alone = lock.lock_owned().await;
+        let mut end = self.find_or_fetch(live, digest, resolved).await?;
+        end.alone = Some(alone);
+        Ok(end)
+    }
+
+    async fn find_or_fetch(
+        &self,
+        live: &Arc<Live>,
+        digest: String,
+        resolved: Resolved,
+    ) -> Result<End, JobError> {
+        let id = image_id(live.project, &digest);
         if self
             .records()
             .image_ground(live.project, id)

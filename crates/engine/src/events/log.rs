@@ -92,21 +92,23 @@ impl EventLog {
         self.progress.subscribe()
     }
 
-    /// Appends one event.
-    pub(crate) fn append(&self, spid: u32, data: EventData) {
-        self.append_all([(spid, data)]);
+    /// Appends one event; false when it is a stream event and the log is full.
+    pub(crate) fn append(&self, spid: u32, data: EventData) -> bool {
+        self.append_all([(spid, data)])
     }
 
-    /// Appends events in one write.
-    pub(crate) fn append_all(&self, events: impl IntoIterator<Item = (u32, EventData)>) {
+    /// Appends events in one write; false when one of them was left out because the log is full.
+    pub(crate) fn append_all(&self, events: impl IntoIterator<Item = (u32, EventData)>) -> bool {
         let mut inner = self.lock();
+        let mut all = true;
         for (spid, data) in events {
-            inner.add(self.cap, Some(spid), data);
+            all &= inner.add(self.cap, Some(spid), data);
         }
         inner.flush();
         let size = inner.size;
         drop(inner);
         self.progress.send_modify(|progress| progress.size = size);
+        all
     }
 
     /// Appends the last event and ends the log.
@@ -143,14 +145,14 @@ impl EventLog {
 
 impl Inner {
     /// Puts an event into the buffer, unless it is a stream event and the log is full.
-    fn add(&mut self, cap: u64, spid: Option<u32>, data: EventData) {
+    fn add(&mut self, cap: u64, spid: Option<u32>, data: EventData) -> bool {
         let stream = matches!(
             data,
             EventData::Stdin(_) | EventData::Stdout(_) | EventData::Stderr(_)
         );
         if stream {
             if self.capped || self.failure.is_some() {
-                return;
+                return false;
             }
             let so_far = self.size + self.buffer.len() as u64;
             if so_far >= cap {
@@ -160,10 +162,11 @@ impl Inner {
                     file_size: so_far,
                 };
                 self.push(Some(0), EventData::SizeCap(full));
-                return;
+                return false;
             }
         }
         self.push(spid, data);
+        true
     }
 
     fn push(&mut self, spid: Option<u32>, data: EventData) {

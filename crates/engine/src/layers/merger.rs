@@ -11,11 +11,13 @@ use contree_api::LayerId;
 use contree_images::{Store, StoreError};
 use contree_records::{Change, Merged, Records};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::due::{HARD, due};
 use super::ground::{Ground, GroundError, Grounds};
 
-/// Asks for merges. Clones share one worker, which ends with the last of them.
+/// Asks for merges. Clones share one worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Merger {
     grounds: Grounds,
@@ -44,7 +46,13 @@ enum MergeError {
 }
 
 impl Merger {
-    pub(crate) fn start(records: Records, store: Store, grounds: Grounds) -> Self {
+    pub(crate) fn start(
+        tasks: &TaskTracker,
+        shutdown: CancellationToken,
+        records: Records,
+        store: Store,
+        grounds: Grounds,
+    ) -> Self {
         let (requests, queue) = mpsc::unbounded_channel();
         let asked = Arc::<Mutex<HashSet<LayerId>>>::default();
         let worker = Worker {
@@ -53,7 +61,7 @@ impl Merger {
             grounds: grounds.clone(),
             asked: Arc::clone(&asked),
         };
-        tokio::spawn(worker.run(queue));
+        tasks.spawn(worker.run(queue, shutdown));
         Self {
             grounds,
             asked,
@@ -105,8 +113,11 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(self, mut queue: mpsc::UnboundedReceiver<Request>) {
-        while let Some(Request { layer, done }) = queue.recv().await {
+    async fn run(self, mut queue: mpsc::UnboundedReceiver<Request>, shutdown: CancellationToken) {
+        // A merge that has begun is brought to its end.
+        while let Some(Some(Request { layer, done })) =
+            shutdown.run_until_cancelled(queue.recv()).await
+        {
             if let Err(error) = self.merge(layer).await {
                 let error = crate::error::chain(&error);
                 tracing::warn!(%layer, error, "layers were not merged; runs from here stay slower");

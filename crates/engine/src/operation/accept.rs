@@ -115,7 +115,8 @@ impl Engine {
         {
             // It was waiting: there is nothing to stop.
             let engine = self.clone();
-            tokio::spawn(async move { engine.end(&job.live, End::cancelled()).await });
+            self.tasks()
+                .spawn(async move { engine.end(&job.live, End::cancelled()).await });
         }
         Ok(())
     }
@@ -214,7 +215,7 @@ impl Engine {
     /// Carries a job out on a task of its own, and whatever waits behind it in its lane.
     pub(crate) fn begin(&self, job: Job) {
         let engine = self.clone();
-        tokio::spawn(async move {
+        self.tasks().spawn(async move {
             let mut next = Some(job);
             while let Some(Job { live, work }) = next {
                 let (project, kind) = (live.project, live.kind());

@@ -12,6 +12,7 @@ use contree_api::event::Completion;
 use contree_api::operation::OperationStatus;
 use contree_api::{ImageId, Tag, Timestamp};
 use contree_records::{Change, Ended, ImageGround, NewImage, NewLayer};
+use tokio::sync::OwnedMutexGuard;
 
 use super::live::Live;
 use crate::Durability;
@@ -34,6 +35,8 @@ pub(crate) struct End {
     pub(crate) stands_on: Option<(Ground, Held)>,
     /// Keeps an imported layer in place until the image is on record.
     pub(crate) held: Option<Held>,
+    /// Keeps other imports of the same content waiting until the image is on record.
+    pub(crate) alone: Option<OwnedMutexGuard<()>>,
 }
 
 impl End {
@@ -50,6 +53,7 @@ impl End {
             memory: None,
             stands_on: None,
             held: None,
+            alone: None,
         }
     }
 
@@ -115,7 +119,7 @@ impl Engine {
             }
         }
         self.remember(live, &end);
-        drop((end.stands_on.take(), end.held.take()));
+        drop((end.stands_on.take(), end.held.take(), end.alone.take()));
 
         live.advance(end.status);
         live.log.complete(completion(live, &end));

@@ -35,7 +35,6 @@ impl Recorder {
     pub(crate) fn record(&mut self, log: &EventLog, bytes: &[u8]) {
         let room = usize::try_from(self.cap - self.emitted).unwrap_or(usize::MAX);
         let (kept, dropped) = bytes.split_at(bytes.len().min(room));
-        self.emitted += kept.len() as u64;
         self.dropped += dropped.len() as u64;
         if kept.is_empty() {
             return;
@@ -51,7 +50,11 @@ impl Recorder {
             StreamName::Stdout => EventData::Stdout(chunk),
             StreamName::Stderr => EventData::Stderr(chunk),
         };
-        log.append(self.spid, data);
+        if log.append(self.spid, data) {
+            self.emitted += kept.len() as u64;
+        } else {
+            self.dropped += kept.len() as u64;
+        }
     }
 
     /// The stream has ended: says so when bytes were left out.

@@ -16,9 +16,9 @@ use contree_engine::{
 use futures_util::StreamExt as _;
 
 /// Programs of the tiny image.
-const PROGRAMS: [&str; 21] = [
+const PROGRAMS: [&str; 22] = [
     "sh", "cat", "chmod", "chown", "dd", "env", "false", "head", "id", "ln", "ls", "mkdir", "mv",
-    "printenv", "pwd", "rm", "seq", "sleep", "stat", "true", "yes",
+    "printenv", "pwd", "rm", "seq", "sleep", "stat", "true", "wc", "yes",
 ];
 
 pub(crate) struct Bench {
@@ -72,10 +72,11 @@ impl Bench {
         }
     }
 
-    /// Ends the engine and starts another on the same data.
-    pub(crate) async fn restart(self) -> Self {
+    /// Ends the engine and starts another on the same data, with other settings.
+    pub(crate) async fn restart_with(self, change: impl FnOnce(&mut EngineConfig)) -> Self {
         self.engine.drain(Duration::from_secs(30)).await;
-        let config = self.engine.config().clone();
+        let mut config = self.engine.config().clone();
+        change(&mut config);
         drop(self.engine);
         let (engine, first) = Engine::start(config).await.unwrap();
         assert!(first.is_none());
@@ -84,6 +85,11 @@ impl Bench {
             identity: self.identity,
             folder: self.folder,
         }
+    }
+
+    /// Ends the engine, so that nothing of it is left on the machine.
+    pub(crate) async fn stop(self) {
+        self.engine.drain(Duration::from_secs(30)).await;
     }
 
     pub(crate) fn data(&self) -> PathBuf {
