@@ -67,6 +67,12 @@ impl Failure {
         self
     }
 
+    /// Says what to do next, whatever was said before.
+    pub(crate) fn advise(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
     /// Puts a sentence before, and makes the former one a cause.
     pub(crate) fn while_doing(mut self, what: impl Into<String>) -> Self {
         let cause = std::mem::replace(&mut self.what, what.into());
@@ -106,8 +112,13 @@ impl From<ClientError> for Failure {
         let status = error.status();
         let is_connect = matches!(error, ClientError::Connect { .. });
         let failure = Self::new(error.to_string());
-        let failure = match error.source() {
-            Some(source) => failure.because(source),
+        // The layers of an HTTP library between say nothing to a user; the lowest one does.
+        let mut root = error.source();
+        while let Some(below) = root.and_then(std::error::Error::source) {
+            root = Some(below);
+        }
+        let failure = match root {
+            Some(root) => failure.because(root),
             None => failure,
         };
         match status {

@@ -14,6 +14,7 @@ mod profile;
 mod reference;
 mod session;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -62,8 +63,10 @@ fn dispatch(globals: Globals, command: Option<Command>) -> Result<u8, Failure> {
 /// Requests and what became of them, on standard error.
 fn trace() {
     let filter = tracing_subscriber::EnvFilter::new("contree_client=debug,contree=debug");
+    let is_terminal = std::io::stderr().is_terminal() && home::variable("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(is_terminal)
         .init();
 }

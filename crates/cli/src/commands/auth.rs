@@ -135,18 +135,22 @@ async fn save(context: &Context, kind: Option<AuthType>, force: bool) -> Result<
     profile.check()?;
     let whoami = client_of(&profile)?.whoami().await.map_err(|error| {
         let status = error.status();
-        let failure = Failure::from(error).while_doing(format!(
-            "{} did not accept the token; nothing was saved",
-            profile.url
-        ));
-        match status {
-            // The usual advice would be what was just tried.
+        let url = &profile.url;
+        let what = if status.is_some() {
+            format!("{url} did not accept the token; nothing was saved")
+        } else {
+            format!("the token could not be checked with {url}; nothing was saved")
+        };
+        let failure = Failure::from(error);
+        // The usual advice would be what was just tried.
+        let failure = match status {
             Some(401 | 403) => {
-                failure.next("check the token: a server's first one is in its DATA_DIR/admin.token")
+                failure.advise("check the token: a server's first one is in DATA_DIR/admin.token")
             }
-            Some(404) => failure.next("check --url: it is the address without /v1"),
+            Some(404) => failure.advise("check --url: it is the address without /v1"),
             _ => failure,
-        }
+        };
+        failure.while_doing(what)
     })?;
     warn_about(context, &whoami);
     profiles.save(&profile)?;

@@ -67,15 +67,19 @@ fn parse_kind(text: &str) -> Result<OperationKind, String> {
         .ok_or_else(|| "instance or image_import is expected".to_owned())
 }
 
+const COLUMNS: Columns = Columns {
+    head: &[],
+    tail: &["error"],
+    keep: &["uuid", "kind", "status", "created_at", "duration"],
+    hidden: &[],
+};
+
 pub(crate) async fn ps(context: &Context, args: PsArgs) -> Result<u8, Failure> {
     let client = context.client()?;
     let status = args
         .status
         .or((!args.all).then_some(OperationStatus::Executing));
-    let mut rows = context.output.rows(Columns {
-        tail: &["error"],
-        ..Columns::default()
-    });
+    let mut rows = context.output.rows(COLUMNS);
     let page = async |limit, offset| {
         let filter = OperationFilter {
             limit: Some(limit),

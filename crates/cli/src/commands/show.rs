@@ -40,6 +40,7 @@ const COLUMNS: Columns = Columns {
         "result_image_uuid",
     ],
     tail: &["error", "result"],
+    keep: &["image", "tag", "error"],
     hidden: &[],
 };
 

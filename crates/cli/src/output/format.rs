@@ -126,7 +126,9 @@ impl Rows {
 
     /// The row with its columns where they belong.
     fn ordered(&self, Row(fields): Row) -> Row {
-        let Columns { head, tail, hidden } = self.columns;
+        let Columns {
+            head, tail, hidden, ..
+        } = self.columns;
         let is_table = matches!(self.output.format, Format::Default | Format::Table);
         let mut ordered = Row::new();
         let (mut first, mut last) = (vec![None; head.len()], vec![None; tail.len()]);
@@ -320,6 +322,7 @@ mod tests {
             head: &["uuid"],
             tail: &["error"],
             hidden: &["parent"],
+            ..Columns::default()
         };
         let mut rows = Rows::fixed(format, columns);
         let mut out = String::new();

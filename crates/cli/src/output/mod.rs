@@ -66,6 +66,8 @@ pub(crate) struct Columns {
     pub(crate) head: &'static [&'static str],
     /// In this order, after all others.
     pub(crate) tail: &'static [&'static str],
+    /// Beside those at the head, what a narrow terminal still shows; none: everything.
+    pub(crate) keep: &'static [&'static str],
     /// Only in formats that are not tables.
     pub(crate) hidden: &'static [&'static str],
 }

@@ -53,6 +53,7 @@ impl Progress {
             output: self.output.clone(),
             bar,
             is_measured: false,
+            told: String::new(),
         }
     }
 }
@@ -73,14 +74,22 @@ pub(crate) struct Task {
     output: Output,
     bar: Option<ProgressBar>,
     is_measured: bool,
+    /// The last thing that was told in a plain line.
+    told: String,
 }
 
 impl Task {
-    /// What is being done now.
+    /// What is being done now. In plain lines only what differs before the last colon is told:
+    /// after it stands how much is done, again and again.
     pub(crate) fn step(&mut self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.set_message(harmless(text)),
-            None => self.output.note(&format!("{}: {text}", self.name)),
+        if let Some(bar) = &self.bar {
+            bar.set_message(harmless(text));
+            return;
+        }
+        let what = text.rsplit_once(": ").map_or(text, |(what, _)| what);
+        if self.told != what {
+            what.clone_into(&mut self.told);
+            self.output.note(&format!("{}: {text}", self.name));
         }
     }
 
@@ -104,7 +113,7 @@ impl Task {
 
 fn style(is_measured: bool) -> ProgressStyle {
     let template = if is_measured {
-        "{spinner} {prefix}  [{bar:24}] {bytes}/{total_bytes}  {bytes_per_sec}  {wide_msg}"
+        "{spinner} {prefix}  [{bar:16}] {bytes}/{total_bytes} {wide_msg}"
     } else {
         "{spinner} {prefix}  {elapsed}  {wide_msg}"
     };

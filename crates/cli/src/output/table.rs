@@ -129,9 +129,9 @@ fn lay_out(
         .collect::<Vec<_>>()
     {
         let is_needed =
-            columns.head.contains(&name.as_str()) || columns.tail.contains(&name.as_str());
-        // With columns said to matter, the others go first; else a cut table is still of use.
-        let can_go = !columns.head.is_empty() && !is_needed && layout.len() > 1;
+            columns.head.contains(&name.as_str()) || columns.keep.contains(&name.as_str());
+        // Without a word about what matters all is shown, cut.
+        let can_go = !columns.keep.is_empty() && !is_needed;
         if can_go && used(&layout) > room {
             layout.retain(|(known, _)| *known != name);
             left_out.push(name);
@@ -230,6 +230,7 @@ mod tests {
         let columns = Columns {
             head: &["uuid"],
             tail: &["error"],
+            keep: &["error"],
             hidden: &[],
         };
         let (layout, left_out, is_cut) = lay_out(&rows, columns, Some(60));

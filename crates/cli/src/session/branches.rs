@@ -10,7 +10,7 @@ impl Store {
         let key = self.key.clone();
         sqlx::query_scalar("SELECT active_branch FROM session_state WHERE session_key = $1")
             .bind(key)
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(&mut *self.connection)
             .await
             .doing(|| self.unreadable())
     }
@@ -23,7 +23,7 @@ impl Store {
             "SELECT branch_name FROM session_branches WHERE session_key = $1 ORDER BY branch_name",
         )
         .bind(key)
-        .fetch_all(&mut self.connection)
+        .fetch_all(&mut *self.connection)
         .await
         .doing(|| self.unreadable())?;
         Ok(names

@@ -49,7 +49,7 @@ impl Store {
             sqlx::query_scalar("SELECT value FROM image_cache WHERE image_uuid = $1 AND kind = $2")
                 .bind(id)
                 .bind(kind)
-                .fetch_optional(&mut self.connection)
+                .fetch_optional(&mut *self.connection)
                 .await
                 .doing(|| self.unreadable())?;
         Ok(value

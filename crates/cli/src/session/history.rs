@@ -150,7 +150,7 @@ impl Store {
             let found = sqlx::query_as(sqlx::AssertSqlSafe(sql))
                 .bind(id)
                 .bind(key)
-                .fetch_optional(&mut self.connection)
+                .fetch_optional(&mut *self.connection)
                 .await
                 .doing(|| self.unreadable())?;
             return found.ok_or_else(|| {
@@ -211,7 +211,7 @@ impl Store {
         let found = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(key)
             .bind(branch)
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(&mut *self.connection)
             .await
             .doing(|| self.unreadable())?;
         found.ok_or_else(|| {
@@ -232,7 +232,7 @@ impl Store {
         )
         .bind(id)
         .bind(steps)
-        .fetch_all(&mut self.connection)
+        .fetch_all(&mut *self.connection)
         .await
         .doing(|| self.unreadable())
     }
@@ -244,7 +244,7 @@ impl Store {
         sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(id)
             .bind(key)
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(&mut *self.connection)
             .await
             .doing(|| self.unreadable())
     }
@@ -257,7 +257,7 @@ impl Store {
         let sql = format!("{ENTRY} WHERE session_key = $1 ORDER BY id");
         let entries = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(key)
-            .fetch_all(&mut self.connection)
+            .fetch_all(&mut *self.connection)
             .await
             .doing(|| self.unreadable())?;
         let tips: Vec<(i64, String)> = sqlx::query_as(
@@ -265,7 +265,7 @@ impl Store {
              ORDER BY branch_name",
         )
         .bind(key)
-        .fetch_all(&mut self.connection)
+        .fetch_all(&mut *self.connection)
         .await
         .doing(|| self.unreadable())?;
         let mut branches: BTreeMap<i64, Vec<String>> = BTreeMap::new();
@@ -313,7 +313,7 @@ impl Store {
                  WHERE history_id = $1 ORDER BY instance_path",
             )
             .bind(entry.id)
-            .fetch_all(&mut self.connection)
+            .fetch_all(&mut *self.connection)
             .await
             .doing(|| self.unreadable())?;
             files.extend(

@@ -28,6 +28,7 @@ mod key;
 pub(crate) mod reference;
 mod schema;
 
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,7 +79,10 @@ pub(crate) struct Session {
 /// A profile's sessions, seen from one of them.
 #[derive(Debug)]
 pub(crate) struct Store {
-    connection: SqliteConnection,
+    /// Never closed: the last connection to close copies the log into the file and waits for the
+    /// disk, which takes longer than most commands do. Commits are in the log by then; it is
+    /// copied when it has grown to 4 MB, or when the other program closes the file.
+    connection: ManuallyDrop<SqliteConnection>,
     path: PathBuf,
     key: String,
 }
@@ -115,7 +119,7 @@ impl Store {
             .doing(failed)?;
         schema::create(&mut connection).await.doing(failed)?;
         Ok(Self {
-            connection,
+            connection: ManuallyDrop::new(connection),
             path: path.to_owned(),
             key,
         })
@@ -137,7 +141,7 @@ impl Store {
         let sql = join(SESSION, "WHERE s.session_key = $1");
         sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(key)
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(&mut *self.connection)
             .await
             .doing(|| self.unreadable())
     }
@@ -151,7 +155,7 @@ impl Store {
     pub(crate) async fn sessions(&mut self) -> Result<Vec<Session>, Failure> {
         let sql = join(SESSION, "ORDER BY s.updated_at DESC, s.session_key");
         sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .fetch_all(&mut self.connection)
+            .fetch_all(&mut *self.connection)
             .await
             .doing(|| self.unreadable())
     }
@@ -219,7 +223,7 @@ impl Store {
         let key = self.key.clone();
         sqlx::query_as("SELECT key, value FROM session_env WHERE session_key = $1 ORDER BY key")
             .bind(key)
-            .fetch_all(&mut self.connection)
+            .fetch_all(&mut *self.connection)
             .await
             .doing(|| self.unreadable())
     }

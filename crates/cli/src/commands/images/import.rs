@@ -70,12 +70,7 @@ pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<u8, Fa
     let credentials = credentials(&args)?;
     let mut interrupts = Interrupts::listen();
     let progress = Progress::new(&context.output);
-    let columns = Columns {
-        tail: &["error"],
-        hidden: HIDDEN,
-        ..Columns::default()
-    };
-    let rows = RefCell::new(context.output.rows(columns));
+    let rows = RefCell::new(context.output.rows(COLUMNS));
     let started = RefCell::new(Vec::new());
     let work = jobs.iter().map(|job| {
         let request = Request {
@@ -108,14 +103,19 @@ pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<u8, Fa
     Ok(u8::from(succeeded.contains(&false)))
 }
 
-/// Of no interest for imports, in a table.
-const HIDDEN: &[&str] = &[
-    "kind",
-    "consumed_cpu",
-    "consumed_memory",
-    "image_uuid",
-    "result_image_uuid",
-];
+const COLUMNS: Columns = Columns {
+    head: &[],
+    tail: &["error"],
+    keep: &["uuid", "status", "tag"],
+    // Of no interest for imports.
+    hidden: &[
+        "kind",
+        "consumed_cpu",
+        "consumed_memory",
+        "image_uuid",
+        "result_image_uuid",
+    ],
+};
 
 fn jobs(args: &ImportArgs) -> Result<Vec<Job>, Failure> {
     let mut imports = Vec::new();
@@ -318,20 +318,25 @@ fn report(
                 job.name,
                 status.name()
             ))
-            .next(advice(why)),
+            .next(advice(why, &job.source)),
         );
     }
     Ok(is_success)
 }
 
 /// What usually helps against what a server says about an import.
-fn advice(why: &str) -> &'static str {
+fn advice(why: &str, source: &Source) -> &'static str {
     if why.contains("allow-registry") {
         "restart the server with --allow-registry HOST[:PORT]"
     } else if why.contains("unauthorized") || why.contains("credentials") || why.contains("401") {
         "--username NAME   (the password is asked for)"
     } else {
-        "check the reference, and try again"
+        match source {
+            Source::Registry(_) => "check the reference, and try again",
+            Source::Archive(_) => {
+                "a tar of a root filesystem, an OCI layout or the output of docker save is expected"
+            }
+        }
     }
 }
 

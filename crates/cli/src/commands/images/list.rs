@@ -36,12 +36,16 @@ pub(crate) struct ListArgs {
     limit: u32,
 }
 
+const COLUMNS: Columns = Columns {
+    head: &[],
+    tail: &[],
+    keep: &["uuid", "tag"],
+    hidden: &["parent_uuid"],
+};
+
 pub(super) async fn list(context: &Context, args: ListArgs) -> Result<u8, Failure> {
     let client = context.client()?;
-    let mut rows = context.output.rows(Columns {
-        hidden: &["parent_uuid"],
-        ..Columns::default()
-    });
+    let mut rows = context.output.rows(COLUMNS);
     let page = async |limit, offset| {
         let filter = ImageFilter {
             limit: Some(limit),

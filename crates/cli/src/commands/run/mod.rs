@@ -210,6 +210,7 @@ async fn detach(
         head: &["uuid", "status"],
         tail: &["error"],
         hidden: HIDDEN,
+        ..Columns::default()
     };
     context.output.row(columns, row)
 }

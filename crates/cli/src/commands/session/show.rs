@@ -158,12 +158,30 @@ fn tree(
     active: Option<&str>,
     tags: &BTreeMap<String, Vec<String>>,
 ) -> Result<(), Failure> {
+    // Said once, where the image came to be: many steps change nothing.
+    let images: BTreeMap<i64, &str> = entries
+        .iter()
+        .map(|entry| (entry.id, entry.image_uuid.as_str()))
+        .collect();
+    let new_tags = |entry: &Entry| -> Vec<String> {
+        let before = entry.parent_id.and_then(|parent| images.get(&parent));
+        if before == Some(&entry.image_uuid.as_str()) {
+            return Vec::new();
+        }
+        tags.get(&entry.image_uuid).cloned().unwrap_or_default()
+    };
     let nodes: Vec<Node> = entries
         .iter()
         .map(|entry| Node {
             id: entry.id,
             parent: entry.parent_id,
-            label: label(output, entry, branches.get(&entry.id), active, tags),
+            label: label(
+                output,
+                entry,
+                branches.get(&entry.id),
+                active,
+                &new_tags(entry),
+            ),
         })
         .collect();
     output.line(&draw(&nodes).join("\n"))
@@ -174,7 +192,7 @@ fn label(
     entry: &Entry,
     branches: Option<&Vec<String>>,
     active: Option<&str>,
-    tags: &BTreeMap<String, Vec<String>>,
+    tags: &[String],
 ) -> String {
     let title = harmless(&entry.title.replace('\n', " ⏎ "));
     let image = entry.image_uuid.get(..8).unwrap_or(&entry.image_uuid);
@@ -184,7 +202,7 @@ fn label(
         output.paint(Style::Quiet, image),
         entry.kind,
     );
-    for tag in tags.get(&entry.image_uuid).into_iter().flatten() {
+    for tag in tags {
         label.push_str(&output.paint(Style::Warning, &format!("  tag:{tag}")));
     }
     for name in branches.into_iter().flatten() {

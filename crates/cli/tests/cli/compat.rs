@@ -1,0 +1,209 @@
+//! Side by side with contree-cli 0.9.4, the published program whose files ours are.
+//!
+//! It is installed from PyPI once, into the target folder. Where that cannot be done these tests
+//! say so and pass: the schema is also held by the tests beside this one.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection};
+
+use crate::fake::{BASE, Fake};
+use crate::home::{Ended, Home};
+
+const OTHER: &str = "eb1ea259-fac9-5a79-9ffd-000000000002";
+
+/// The published program, if it can be had.
+#[expect(clippy::print_stderr, reason = "a comparison that was not made should be seen")]
+fn peer() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("contree-cli-0.9.4");
+    let program = folder.join("bin/contree");
+    let lock = std::fs::File::create(folder.with_extension("lock")).unwrap();
+    // Tests run in processes of their own, at once.
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    if !program.exists() {
+        let run = |command: &mut Command| {
+            command
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|s| s.success())
+        };
+        let is_there = run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            && run(Command::new(folder.join("bin/pip")).args([
+                "install",
+                "--quiet",
+                "contree-cli==0.9.4",
+            ]));
+        if !is_there {
+            eprintln!("contree-cli 0.9.4 cannot be installed here; nothing was compared");
+            return None;
+        }
+    }
+    Some(program)
+}
+
+struct Pair {
+    home: Home,
+    peer: String,
+    _fake: Fake,
+}
+
+impl Pair {
+    fn new() -> Option<Self> {
+        let peer = peer()?.to_str().unwrap().to_owned();
+        let fake = Fake::start();
+        Some(Self {
+            home: Home::of(&fake),
+            peer,
+            _fake: fake,
+        })
+    }
+
+    fn theirs(&self, args: &[&str]) -> Ended {
+        Ended::of(self.home.command(&self.peer, args).spawn().unwrap())
+    }
+
+    fn ours(&self, args: &[&str]) -> Ended {
+        self.home.contree(args)
+    }
+
+    /// What both say about the same thing, which must be the same.
+    #[track_caller]
+    fn both(&self, args: &[&str]) -> Vec<Value> {
+        let args = [&["-o", "json"], args].concat();
+        let (ours, theirs) = (self.ours(&args).code(0), self.theirs(&args).code(0));
+        assert_eq!(ours.rows(), theirs.rows(), "contree {}", args.join(" "));
+        ours.rows()
+    }
+}
+
+async fn schema(path: &Path) -> Vec<(String, String)> {
+    let url = format!("sqlite:{}", path.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let rows: Vec<(String, Option<String>)> =
+        sqlx::query_as("SELECT name, sql FROM sqlite_master ORDER BY name")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    rows.into_iter()
+        .map(|(name, sql)| {
+            let words: Vec<String> = sql
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(ToOwned::to_owned)
+                .collect();
+            (name, words.join(" "))
+        })
+        .collect()
+}
+
+#[test]
+fn compat_0_9_4_schema_is_the_same() {
+    let (Some(ours), Some(theirs)) = (Pair::new(), Pair::new()) else {
+        return;
+    };
+    ours.ours(&["use", BASE]).code(0);
+    theirs.theirs(&["use", BASE]).code(0);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let of = |pair: &Pair| {
+        let path = pair.home.folder.path().join("cli/sessions/default.db");
+        runtime.block_on(schema(&path))
+    };
+    assert_eq!(of(&ours), of(&theirs));
+}
+
+#[test]
+fn compat_0_9_4_sessions_are_shared_in_turn() {
+    let Some(pair) = Pair::new() else { return };
+    pair.theirs(&["use", BASE]).code(0);
+    pair.ours(&["session", "branch", "ours"]).code(0);
+    pair.theirs(&["session", "branch", "theirs"]).code(0);
+    pair.ours(&["session", "checkout", "theirs"]).code(0);
+    pair.theirs(&["use", OTHER]).code(0);
+    pair.ours(&["use", BASE]).code(0);
+    pair.both(&["session"]);
+    pair.both(&["session", "branch"]);
+    assert_eq!(pair.both(&["session", "show", "-a"]).len(), 3);
+    pair.theirs(&["session", "rollback", "--", "-2"]).code(0);
+    assert_eq!(pair.both(&["session"])[0]["current_image"], BASE);
+    pair.ours(&["session", "rollback", "+1"]).code(0);
+    assert_eq!(pair.both(&["session"])[0]["current_image"], OTHER);
+    pair.ours(&["session", "checkout", "ours"]).code(0);
+    pair.theirs(&["session", "branch", "-U", "theirs"]).code(0);
+    pair.ours(&["-S", "second", "use", OTHER]).code(0);
+    pair.theirs(&["session", "use", "second"]).code(0);
+    pair.both(&["session", "show"]);
+    let sessions = pair.both(&["session", "list"]);
+    assert_eq!(sessions.len(), 2);
+    pair.theirs(&["session", "delete", "-f", "second"]).code(0);
+    assert_eq!(pair.both(&["session", "list"]).len(), 1);
+}
+
+#[test]
+fn compat_0_9_4_runs_go_on_from_each_other() {
+    let Some(pair) = Pair::new() else { return };
+    pair.theirs(&["use", "tag:base:latest"]).code(0);
+    assert_eq!(
+        pair.theirs(&["run", "echo", "theirs"]).code(0).stdout,
+        "theirs\n"
+    );
+    assert_eq!(pair.ours(&["run", "echo", "ours"]).code(0).stdout, "ours\n");
+    pair.ours(&["run", "--preserve-env", "-e", "A=1", "echo"])
+        .code(0);
+    // Which the other program knows not to send again.
+    pair.theirs(&["run", "-e", "A=1", "echo"]).code(0);
+    assert!(pair._fake.bodies().pop().unwrap().get("env").is_none());
+    let shown = pair.both(&["session", "show"]);
+    assert_eq!(shown.len(), 5);
+    let detached = pair
+        .ours(&["-o", "json", "run", "-d", "sleep"])
+        .code(0)
+        .rows();
+    let id = detached[0]["uuid"].as_str().unwrap();
+    pair.theirs(&["kill", "HEAD~0"]).code(1);
+    pair.theirs(&["kill", "6"]).code(0);
+    // The other program waits for what ours started.
+    pair.theirs(&["session", "wait"]).code(1);
+    assert_eq!(pair.both(&["show", id])[0]["status"], "CANCELLED");
+    assert_eq!(pair.theirs(&["run", "exit", "3"]).code(3).code, 3);
+}
+
+#[test]
+fn compat_0_9_4_profiles_are_shared() {
+    let Some(pair) = Pair::new() else { return };
+    let url = pair._fake.url();
+    pair.theirs(&[
+        "auth", "--type", "jwt", "-p", "theirs", "-u", &url, "--token", "secret",
+    ])
+    .code(0);
+    pair.ours(&["auth", "-p", "our%s", "-u", &url, "--token", "secret"])
+        .code(1);
+    pair.ours(&["auth", "-p", "ours", "-u", &url, "--token", "secret"])
+        .code(0);
+    let profiles = pair.both(&["auth", "list"]);
+    assert_eq!(profiles.len(), 3);
+    assert!(
+        profiles.iter().all(|profile| profile["status"] == "ok"),
+        "{profiles:?}"
+    );
+    pair.theirs(&["auth", "switch", "default"]).code(0);
+    pair.both(&["auth", "list", "-O"]);
+}
+
+#[test]
+fn compat_0_9_4_the_same_shell_has_the_same_session() {
+    let Some(pair) = Pair::new() else { return };
+    let run = |program: &str, args: &[&str]| {
+        let mut command = pair.home.command(program, args);
+        command.env_remove("CONTREE_SESSION");
+        Ended::of(command.spawn().unwrap()).code(0).stdout
+    };
+    let ours = run(env!("CARGO_BIN_EXE_contree"), &["use", BASE]);
+    let theirs = run(&pair.peer, &["use", BASE]);
+    assert_eq!(ours, theirs);
+}

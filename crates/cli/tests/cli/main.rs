@@ -1,0 +1,15 @@
+//! The command as users meet it: the real binary, each time with a home of its own, against a
+//! small server that keeps to the contract.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod compat;
+mod fake;
+mod home;
+mod images;
+mod profiles;
+mod runs;
+mod sessions;

@@ -1,0 +1,227 @@
+//! Sessions, branches and history.
+
+use serde_json::Value;
+
+use crate::fake::{BASE, Fake};
+use crate::home::Home;
+
+fn titles(home: &Home) -> Vec<String> {
+    let rows = home.rows(&["session", "show", "-a"]);
+    rows.iter()
+        .map(|row| row["title"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn field(home: &Home, name: &str) -> Value {
+    home.rows(&["session"])[0][name].clone()
+}
+
+#[test]
+fn use_begins_a_session_only_when_the_image_is_there() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["use", "no:such"])
+        .code(1)
+        .says("contree images");
+    home.contree(&["use", "not a tag"])
+        .code(1)
+        .says("not a tag");
+    home.contree(&["use"])
+        .code(1)
+        .says("No active session. Run `contree use IMAGE` to start one.");
+    for args in [
+        vec!["session"],
+        vec!["run", "true"],
+        vec!["ls"],
+        vec!["tag", "x"],
+    ] {
+        home.contree(&args).code(1).says("No active session");
+    }
+    let used = home.contree(&["use", "tag:base:latest"]).code(0);
+    assert_eq!(used.stdout, "export CONTREE_SESSION=test\n");
+    let shown = home.rows(&["use"]);
+    assert_eq!(shown[0]["current_image"], BASE);
+    assert_eq!(shown[0]["active_branch"], "main");
+    assert_eq!(shown[0]["last_kind"], "use");
+    assert_eq!(shown[0]["last_title"], "tag:base:latest");
+}
+
+#[test]
+fn a_new_session_is_one_of_its_own() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["use", BASE]).code(0);
+    let line = home.contree(&["use", "-N", "base:latest"]).code(0).stdout;
+    let key = line
+        .trim()
+        .strip_prefix("export CONTREE_SESSION=")
+        .unwrap()
+        .to_owned();
+    assert_eq!(key.len(), 36);
+    assert_eq!(
+        home.rows(&["-S", &key, "session"])[0]["session_key"],
+        key.as_str()
+    );
+    assert_eq!(home.rows(&["session", "list"]).len(), 2);
+    assert_eq!(home.rows(&["session", "list", "--filter", "tes"]).len(), 1);
+    home.contree(&["use", "-N"]).code(2);
+    // Another shell has another syntax.
+    let mut command = home.command(env!("CARGO_BIN_EXE_contree"), &["use", BASE]);
+    command
+        .env("SHELL", "/usr/bin/fish")
+        .env("CONTREE_SESSION", "my session");
+    let ended = crate::home::Ended::of(command.spawn().unwrap()).code(0);
+    assert_eq!(ended.stdout, "set -gx CONTREE_SESSION 'my session'\n");
+}
+
+#[test]
+fn branches_and_the_way_back() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["use", "base:latest"]).code(0);
+    home.contree(&["run", "echo", "one"]).code(0);
+    home.contree(&["run", "echo", "two"]).code(0);
+    let two = field(&home, "current_image");
+
+    home.contree(&["session", "branch", "try"]).code(0);
+    home.contree(&["session", "branch", "try"])
+        .code(1)
+        .says("already exists");
+    home.contree(&["session", "checkout", "none"])
+        .code(1)
+        .says("does not exist");
+    home.contree(&["session", "checkout", "try"]).code(0);
+    home.contree(&["run", "echo", "three"]).code(0);
+    assert_ne!(field(&home, "current_image"), two);
+    let listed = home.contree(&["session", "branch"]).code(0);
+    assert_eq!(listed.stdout, "  main\n* try\n");
+
+    home.contree(&["session", "checkout", "main"]).code(0);
+    assert_eq!(field(&home, "current_image"), two);
+
+    // One back, two back, to an id, forward along the newest, and not too far.
+    home.contree(&["session", "rollback"]).code(0);
+    assert_eq!(field(&home, "last_title"), "echo one");
+    home.contree(&["session", "rollback", "+1"]).code(0);
+    assert_eq!(field(&home, "last_title"), "echo two");
+    home.contree(&["session", "rollback", "--", "-2"]).code(0);
+    assert_eq!(field(&home, "last_title"), "base:latest");
+    home.contree(&["session", "rollback", "3"]).code(0);
+    home.contree(&["session", "rollback", "-1"]).code(0);
+    assert_eq!(field(&home, "last_title"), "echo one");
+    home.contree(&["session", "rollback", "-5"])
+        .code(1)
+        .says("only 1 ancestors available");
+    home.contree(&["session", "rollback", "+9"])
+        .code(1)
+        .says("children available");
+    home.contree(&["session", "rollback", "99"])
+        .code(1)
+        .says("not found in this session");
+    home.contree(&["session", "rollback", "0"]).code(2);
+
+    // Nothing was lost.
+    assert_eq!(
+        titles(&home),
+        ["base:latest", "echo one", "echo two", "echo three"]
+    );
+    home.contree(&["session", "branch", "-U", "main"])
+        .code(1)
+        .says("active branch");
+    home.contree(&["session", "branch", "-U", "try"]).code(0);
+    home.contree(&["session", "branch", "old", "--from", "none"])
+        .code(1);
+    home.contree(&["session", "branch", "old", "--from", "main"])
+        .code(0);
+}
+
+#[test]
+fn history_is_shown_filtered_and_as_a_tree() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["session", "show"])
+        .code(0)
+        .says("No history.");
+    home.contree(&["use", "base:latest"]).code(0);
+    for n in 0..22 {
+        home.contree(&["run", "echo", &n.to_string()]).code(0);
+    }
+    let shown = home.contree(&["-o", "json", "session", "show"]).code(0);
+    assert_eq!(shown.rows().len(), 20);
+    assert!(shown.stderr.contains("Showing last 20 of 23"), "{shown:?}");
+    assert_eq!(home.rows(&["session", "show", "-a", "-k", "use"]).len(), 1);
+    assert_eq!(home.rows(&["session", "show", "-l", "3"]).len(), 3);
+    assert_eq!(
+        home.rows(&["session", "show", "-a", "--since", "1h"]).len(),
+        23
+    );
+    home.contree(&["session", "show", "--until", "2020"])
+        .code(0)
+        .says("No history.");
+    home.contree(&["session", "show", "--since", "yesterday"])
+        .code(2);
+
+    home.contree(&["session", "rollback", "2"]).code(0);
+    home.contree(&["run", "echo", "else"]).code(0);
+    let mut command = home.command(env!("CARGO_BIN_EXE_contree"), &["session", "show", "-a"]);
+    command.env("FORCE_COLOR", "1").env("NO_COLOR", "1");
+    let tree = crate::home::Ended::of(command.spawn().unwrap())
+        .code(0)
+        .stdout;
+    let lines: Vec<&str> = tree.lines().collect();
+    assert_eq!(
+        lines[0],
+        format!("1 {} use base:latest  tag:base:latest", &BASE[..8])
+    );
+    assert!(lines[2].starts_with("├─ 3 "), "{tree}");
+    assert!(
+        lines[23].starts_with("└─ 24 ") && lines[23].ends_with("run echo else  ◀ *main"),
+        "{tree}"
+    );
+}
+
+#[test]
+fn sessions_lend_images_and_are_deleted() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["-S", "work+1234", "use", "base:latest"])
+        .code(0);
+    home.contree(&["session", "use", "none"])
+        .code(1)
+        .says("contree session list");
+    let row = &home.rows(&["session", "use", "1234"])[0];
+    assert_eq!(row["image"], BASE);
+    assert_eq!(row["from_session"], "work+1234");
+    assert_eq!(field(&home, "last_kind"), "session use");
+    home.contree(&["session", "delete", "work+1234"])
+        .code(1)
+        .says("--force");
+    home.contree(&["session", "delete", "work+1234", "none", "-f"])
+        .code(1)
+        .says("'none'");
+    assert_eq!(home.rows(&["session", "list"]).len(), 1);
+}
+
+#[test]
+fn many_at_once_lose_nothing() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["use", "base:latest"]).code(0);
+    let runs: Vec<_> = (0..12)
+        .map(|n| {
+            home.start(
+                &["run", "echo", &n.to_string()],
+                std::process::Stdio::null(),
+            )
+        })
+        .collect();
+    for run in runs {
+        crate::home::Ended::of(run).code(0);
+    }
+    assert_eq!(titles(&home).len(), 13);
+    // Each step stands on the one before it, whatever the order.
+    let rows = home.rows(&["session", "show", "-a"]);
+    for pair in rows.windows(2) {
+        assert_eq!(pair[1]["parent_id"], pair[0]["id"]);
+    }
+}
