@@ -33,15 +33,23 @@ async fn privileged_a_signal_ends_a_server_with_open_streams() {
     let settings = Settings::resolve(line.args).unwrap();
     let signals = Signals::install().unwrap();
     let (announce, announced) = oneshot::channel();
-    let server = tokio::spawn(run(settings, signals, |address, first_start| {
+    let server = run(settings, signals, |address, first_start| {
         let token = first_start.expect("the folder is new").token.clone();
         announce.send((address, token)).unwrap();
         Ok(())
-    }));
-    let (address, token) = tokio::time::timeout(PATIENCE, announced)
+    });
+    let client = client(announced, registry);
+    let both = async { tokio::join!(server, client) };
+    let (ended, ()) = tokio::time::timeout(PATIENCE, both)
         .await
-        .unwrap()
-        .unwrap();
+        .expect("the server ends");
+    ended.unwrap();
+}
+
+/// Sees the server come, has an idle connection and an open stream on it, and ends it.
+async fn client(announced: oneshot::Receiver<(SocketAddr, String)>, registry: TcpListener) {
+    let registry_address = registry.local_addr().unwrap();
+    let (address, token) = announced.await.unwrap();
 
     let mut idle = TcpStream::connect(address).await.unwrap();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -59,10 +67,7 @@ async fn privileged_a_signal_ends_a_server_with_open_streams() {
         .unwrap_or_else(|| panic!("{answer}"));
     let operation = &operation[..36];
     // The import has reached the registry, so the stream below is one of a running operation.
-    let _held = tokio::time::timeout(PATIENCE, registry.accept())
-        .await
-        .unwrap()
-        .unwrap();
+    let _held = registry.accept().await.unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET /v1/operations/{operation}/events?follow=1 HTTP/1.1\r\nHost: a\r\n\
@@ -75,11 +80,6 @@ async fn privileged_a_signal_ends_a_server_with_open_streams() {
     }
 
     kill_process(getpid(), Signal::TERM).unwrap();
-    let ended = tokio::time::timeout(PATIENCE, server)
-        .await
-        .expect("the server ends")
-        .unwrap();
-    ended.unwrap();
     assert_eq!(
         idle.read_buf(&mut seen).await.unwrap(),
         0,
