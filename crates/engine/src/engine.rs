@@ -10,16 +10,14 @@
 
 use std::fs::File;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use contree_api::ErrorKind;
 use contree_images::Store;
-use contree_images::import::{AllowedRegistry, ImportConfig, Importer, Limits};
+use contree_images::import::{ImportConfig, Importer};
 use contree_records::Records;
-use contree_sandbox::network::Ipv4Cidr;
 use contree_sandbox::probe::State;
 use contree_sandbox::{Finding, Host, HostConfig};
 use rustix::fs::FlockOperation;
@@ -36,7 +34,7 @@ use crate::operation::live::{Live, LiveSet, Stop};
 use crate::operation::scheduler::Scheduler;
 use crate::operation::shutting_down;
 use crate::run::events::Machine;
-use crate::{Durability, EngineConfig, Error};
+use crate::{Durability, EngineConfig, Error, settings};
 
 /// How long what was stopped at the deadline of a drain may take to wind down.
 const WIND_DOWN: Duration = Duration::from_secs(15);
@@ -189,8 +187,8 @@ impl Engine {
             path: config.data_dir.clone(),
             source,
         };
-        let network = network(&config)?;
-        let importer = import_config(&config)?;
+        let network = settings::network(&config)?;
+        let importer = settings::import(&config)?;
         make_private(&config.data_dir).map_err(data_dir)?;
         let lock = lock(&config.data_dir)?;
         let (root, events) = (
@@ -517,63 +515,4 @@ fn lock(data_dir: &Path) -> Result<File, StartError> {
         }),
         Err(error) => Err(failed(error.into())),
     }
-}
-
-fn network(config: &EngineConfig) -> Result<contree_sandbox::network::NetworkConfig, StartError> {
-    let range = |text: &String| {
-        text.parse::<Ipv4Cidr>()
-            .map_err(|error| StartError::Network {
-                value: text.clone(),
-                reason: error.to_string(),
-            })
-    };
-    let mut network = contree_sandbox::network::NetworkConfig {
-        subnet: config.network.subnet.as_ref().map(range).transpose()?,
-        allow: config
-            .network
-            .allow
-            .iter()
-            .map(range)
-            .collect::<Result<_, _>>()?,
-        ..Default::default()
-    };
-    for resolver in &config.network.resolvers {
-        match resolver {
-            IpAddr::V4(address) => network.resolvers.push(*address),
-            IpAddr::V6(address) => {
-                return Err(StartError::Network {
-                    value: address.to_string(),
-                    reason: "sandboxes have IPv4 only".to_owned(),
-                });
-            }
-        }
-    }
-    if let Some(pool) = config.network.pool {
-        network.pool = pool;
-    }
-    Ok(network)
-}
-
-fn import_config(config: &EngineConfig) -> Result<ImportConfig, StartError> {
-    let allowed = config
-        .allow_registries
-        .iter()
-        .map(|registry| {
-            let value = registry.to_string();
-            value
-                .parse::<AllowedRegistry>()
-                .map_err(|_| StartError::Registry { value })
-        })
-        .collect::<Result<_, _>>()?;
-    let limits = Limits {
-        unpacked_bytes: config.limits.images_import_max_bytes,
-        entries: config.limits.images_import_max_entries,
-        reserved_bytes: config.min_free_bytes,
-        ..Limits::default()
-    };
-    Ok(ImportConfig {
-        allowed,
-        limits,
-        ..ImportConfig::default()
-    })
 }

@@ -31,6 +31,7 @@ mod operation;
 mod processes;
 mod recover;
 mod run;
+mod settings;
 mod validate;
 
 pub use config::{

@@ -7,6 +7,7 @@ use contree_api::operation::{OperationKind, OperationStatus};
 use contree_api::stream::ClosableStreamRepr;
 use contree_api::whoami::Permission;
 use contree_api::{ErrorKind, OperationId};
+use contree_sandbox::SpawnError;
 
 use crate::operation::live::{Asked, Live};
 use crate::operation::spawn_permission;
@@ -22,7 +23,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`; `Conflict` when it is no instance or has ended; `TooEarly` when its sandbox is
-    /// not up yet; `BadRequest` naming the field; `Unprocessable` when the command cannot be
+    /// not up yet; `BadRequest` naming the field, or `spawn failed: …` when the command cannot be
     /// started; `Forbidden` without the permission its parent needed.
     pub async fn exec(
         &self,
@@ -33,10 +34,19 @@ impl Engine {
         let (live, instance) = self.instance(identity, operation, ended_conflict).await?;
         validate::exec(&spec)?;
         let plan = plan::further_process(&spec, &instance.env, instance.cwd.as_deref());
-        let started = instance.exec(plan, &live).await.map_err(|error| {
-            let message = format!("spawn failed: {}", crate::error::chain(&error));
-            Error::new(ErrorKind::Unprocessable, message).with_source(error)
-        })?;
+        let started = instance
+            .exec(plan, &live)
+            .await
+            .map_err(|error| match error {
+                SpawnError::Ended => ended_conflict(),
+                error if error.is_host() => {
+                    Error::internal("the process could not be started", error)
+                }
+                error => {
+                    let message = format!("spawn failed: {}", crate::error::chain(&error));
+                    Error::bad_request(message).with_source(error)
+                }
+            })?;
         started.map(|spid| Spid { spid }).ok_or_else(ended_conflict)
     }
 

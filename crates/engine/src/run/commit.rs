@@ -10,11 +10,11 @@ use contree_records::{ImageGround, ImageKind, NewImage, NewLayer};
 use tokio::sync::Mutex;
 
 use super::plan::preserved;
-use super::{stopped_or, too_large};
+use super::too_large;
 use crate::engine::Engine;
 use crate::layers::{Ground, Held};
 use crate::operation::end::End;
-use crate::operation::live::Live;
+use crate::operation::live::{Live, Stop};
 
 /// The upper of a run. Measuring it happens on another thread, which cannot be interrupted when
 /// whoever asked goes away; the lock makes the commit wait for it.
@@ -192,11 +192,11 @@ impl Engine {
         end
     }
 
-    /// The last moment at which a run can still be cancelled, and the point from which what it
-    /// made survives a power loss.
+    /// The last moment at which an operation can still be cancelled, and the point from which what
+    /// it made survives a power loss. An engine that shuts down lets it pass.
     pub(crate) async fn settle(&self, live: &Live, end: End) -> End {
-        if live.stop_reason().is_some() {
-            return self.undo(stopped_or(live, End::failed("the run was stopped")), end);
+        if live.stop_reason() == Some(Stop::Cancelled) {
+            return self.undo(End::cancelled(), end);
         }
         match self.make_durable(live).await {
             Ok(()) => end,

@@ -38,7 +38,7 @@ use instance::Instance;
 use plan::{ProcessPlan, RunPlan, attachments, main_process};
 use supervise::{Supervised, Verdict};
 
-/// Why there is no sandbox. What is shown to the caller names no internals.
+/// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error(transparent)]
@@ -51,6 +51,25 @@ enum StartError {
     Sandbox(#[from] SpawnError),
     #[error("the server could not go on")]
     Thread(#[source] tokio::task::JoinError),
+}
+
+impl StartError {
+    /// Whether the server is at fault rather than the request.
+    const fn is_ours(&self) -> bool {
+        match self {
+            Self::Sandbox(error) => error.is_host(),
+            _ => true,
+        }
+    }
+
+    /// What the caller is told: all of what the request did wrong, of the server's own faults
+    /// only the step. The log has the rest.
+    fn told(&self) -> String {
+        match self {
+            Self::Sandbox(error) if !error.is_host() => crate::error::chain(error),
+            error => error.to_string(),
+        }
+    }
 }
 
 impl Engine {
@@ -67,14 +86,13 @@ impl Engine {
         let (instance, running, upper, ground) = match started {
             Ok(started) => started,
             Err(error) => {
-                let text = crate::error::chain(&error);
-                tracing::info!(operation = %live.id, error = text, "a run did not start");
-                let message = match &error {
-                    StartError::Sandbox(error) => {
-                        format!("spawn failed: {}", crate::error::chain(error))
-                    }
-                    error => format!("spawn failed: {error}"),
-                };
+                let message = format!("spawn failed: {}", error.told());
+                let cause = crate::error::chain(&error);
+                if error.is_ours() {
+                    tracing::error!(operation = %live.id, error = cause, "a run did not start");
+                } else {
+                    tracing::debug!(operation = %live.id, error = cause, "a run did not start");
+                }
                 live.log
                     .append(0, events::shutdown_event(ShutdownReason::SpawnFailed));
                 return stopped_or(live, End::failed(message));

@@ -404,3 +404,40 @@ async fn privileged_output_is_capped() {
     assert!(run.result().stdout.truncated);
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn privileged_a_network_is_told_of() {
+    let bench = Bench::start().await;
+    let base = bench.tiny().await;
+    let mut request = shell(base, "cat /etc/resolv.conf /proc/net/dev; cat /etc/hosts");
+    request.networking.enabled = true;
+    request.hostname = "some-host".into();
+    let run = bench.run(request).await;
+    assert_eq!(run.exit_code(), 0, "{}", run.stderr());
+    // Supplied, and not part of the image.
+    assert_eq!(run.image, Some(base));
+    assert!(run.stdout().contains("some-host"), "{}", run.stdout());
+    let events = bench.events(run.id).await;
+    let EventData::Init(init) = &events[0].data else {
+        panic!("{events:?}")
+    };
+    assert_eq!(init.hostname.as_deref(), Some("some-host"));
+    // Where the machine has no packet filter there is loopback only, and no such event.
+    if let EventData::Network(network) = &events[1].data {
+        let configured = network.configured.as_ref().unwrap();
+        assert!(
+            configured.ip4.as_ref().unwrap().ends_with("/32"),
+            "{configured:?}"
+        );
+        assert!(run.stdout().contains("eth0"), "{}", run.stdout());
+    } else {
+        assert!(
+            bench
+                .engine
+                .findings()
+                .iter()
+                .any(|finding| finding.contains("network"))
+        );
+    }
+    bench.stop().await;
+}

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod bench;
+mod cost;
 mod crash;
 mod images;
 mod lifecycle;

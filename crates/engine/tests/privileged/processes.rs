@@ -176,7 +176,7 @@ async fn privileged_further_processes() {
         .exec(identity, operation, exec("nope", false))
         .await
         .unwrap_err();
-    assert_eq!(missing.kind(), ErrorKind::Unprocessable);
+    assert_eq!(missing.kind(), ErrorKind::BadRequest);
     assert!(missing.message().contains("exec nope"), "{missing}");
     let signal = engine
         .signal(identity, operation, 1, Some("SIGNOPE"))
