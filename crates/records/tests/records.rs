@@ -629,3 +629,36 @@ async fn concurrent_changes_are_answered_one_by_one() {
     let open = records.open_operations().await.unwrap();
     assert_eq!(open.iter().map(|o| o.id).collect::<BTreeSet<_>>(), accepted);
 }
+
+/// What sharing commits is worth. Nothing is judged here: run by name, it prints.
+///
+/// `cargo nextest run --release -p contree-records cost --run-ignored all --no-capture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints measurements; run by name"]
+async fn cost_of_changes() {
+    const CHANGES: i64 = 4_000;
+    let Fixture {
+        records,
+        project,
+        folder: _folder,
+    } = fixture().await;
+    for durable in [false, true] {
+        for at_once in [1, 16, 256] {
+            let began = std::time::Instant::now();
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..at_once {
+                let records = records.clone();
+                tasks.spawn(async move {
+                    for n in 0..CHANGES / at_once {
+                        let change = Change::Accept(Box::new(operation(project, n)));
+                        records.apply(change, durable).await.unwrap();
+                    }
+                });
+            }
+            tasks.join_all().await;
+            #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+            let each = began.elapsed().as_secs_f64() * 1e6 / CHANGES as f64;
+            println!("durable {durable}, {at_once} at once: {each:.0} µs a change");
+        }
+    }
+}
