@@ -1,7 +1,7 @@
 //! The HTTP face: auth, routes, event streams, configuration.
 //!
-//! A request comes in at [`connection`], takes its route in [`routes`] with the help of what is
-//! shared in [`http`], and goes on to the engine. [`config`] says how a server is set up,
+//! A request comes in at `connection`, takes its route in `routes` with the help of what is
+//! shared in `http`, and goes on to the engine. [`config`] says how a server is set up,
 //! [`serve()`] runs one from its start to its end, and [`doctor`] says whether it can.
 
 #![forbid(unsafe_code)]

@@ -142,3 +142,74 @@ pub(crate) async fn no_such_method() -> ApiError {
         "this path does not take this method; the Allow header names those it takes",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn body(response: Response) -> ErrorBody {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    fn names_a_fault(body: &ErrorBody) -> bool {
+        let message = body.message();
+        let id = message.rsplit(' ').next().unwrap();
+        message.starts_with("the server failed at this request; its log")
+            && Uuid::parse_str(id).is_ok()
+    }
+
+    #[tokio::test]
+    async fn faults_name_an_id_and_nothing_else() {
+        let fault = contree_engine::Error::internal("could not write /secret/place", "disk gone");
+        let response = ApiError::from(fault).into_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = body(response).await;
+        assert!(names_a_fault(&body), "{body:?}");
+        assert_eq!(body.status, Some(500));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_fault() {
+        let router: Router = Router::new()
+            .route("/", get(async || -> () { panic!("secret") }))
+            .layer(CatchPanicLayer::custom(panicked));
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = body(response).await;
+        assert!(names_a_fault(&body), "{body:?}");
+    }
+
+    #[test]
+    fn what_passes_says_when() {
+        let retry_after = |error: contree_engine::Error| {
+            let response = ApiError::from(error).into_response();
+            let header = response.headers().get(header::RETRY_AFTER)?;
+            Some(header.to_str().unwrap().to_owned())
+        };
+        let error = |kind| contree_engine::Error::new(kind, "not now");
+        assert_eq!(
+            retry_after(error(ErrorKind::TooEarly)).as_deref(),
+            Some("1")
+        );
+        assert_eq!(
+            retry_after(error(ErrorKind::TooManyRequests).with_retry_after(7)).as_deref(),
+            Some("7")
+        );
+        assert_eq!(
+            retry_after(error(ErrorKind::Unavailable)).as_deref(),
+            Some("1")
+        );
+        assert_eq!(retry_after(error(ErrorKind::NotFound)), None);
+        assert_eq!(retry_after(error(ErrorKind::Conflict)), None);
+    }
+}
