@@ -1,13 +1,21 @@
 //! `contree kill`
 
+use std::time::Duration;
+
 use clap::Args;
 use contree_api::OperationId;
 use contree_api::operation::OperationStatus;
 use contree_client::{Client, OperationFilter};
+use futures_util::StreamExt as _;
 
 use super::pages::pages;
 use crate::context::Context;
 use crate::failure::Failure;
+
+/// Cancels at the same time.
+const CONCURRENCY: usize = 16;
+/// How long a cancelled operation is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Cancel operations
 ///
@@ -42,20 +50,54 @@ pub(crate) async fn kill(context: &Context, args: KillArgs) -> Result<u8, Failur
     if operations.is_empty() {
         context.output.note("Nothing to cancel");
     }
-    let mut code = 0;
-    for id in operations {
-        match client.cancel(id).await {
-            Ok(()) => context.output.note(&format!("Cancelled operation {id}")),
-            Err(error) => {
-                let failure = Failure::from(error)
-                    .while_doing(format!("could not cancel operation {id}"))
-                    .next(format!("contree show {id}"));
-                context.output.failure(&failure);
-                code = 1;
-            }
-        }
+    let kills = operations
+        .into_iter()
+        .map(|id| kill_one(context, &client, id));
+    let codes: Vec<u8> = futures_util::stream::iter(kills)
+        .buffered(CONCURRENCY)
+        .collect()
+        .await;
+    Ok(codes.into_iter().max().unwrap_or(0))
+}
+
+/// Cancels, and waits until it has ended: who asks afterwards should not find it running.
+async fn kill_one(context: &Context, client: &Client, id: OperationId) -> u8 {
+    if let Err(error) = client.cancel(id).await {
+        let failure = Failure::from(error)
+            .while_doing(format!("could not cancel operation {id}"))
+            .next(format!("contree show {id}"));
+        context.output.failure(&failure);
+        return 1;
     }
-    Ok(code)
+    match ended(client, id).await {
+        Some(OperationStatus::Cancelled) => {
+            context.output.note(&format!("Cancelled operation {id}"));
+        }
+        Some(status) => context.output.note(&format!(
+            "Operation {id} had ended with status {} by then",
+            status.name()
+        )),
+        None => context
+            .output
+            .note(&format!("Operation {id} is being cancelled")),
+    }
+    0
+}
+
+/// The status an operation ended with, when it ends soon.
+async fn ended(client: &Client, id: OperationId) -> Option<OperationStatus> {
+    let ask = async {
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let status = client.operation(id, false).await.ok()?.summary.status;
+            if status.is_terminal() {
+                return Some(status);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+    };
+    tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
 }
 
 /// Everything that has not ended.

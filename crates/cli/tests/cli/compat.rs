@@ -15,7 +15,10 @@ use crate::home::{Ended, Home};
 const OTHER: &str = "eb1ea259-fac9-5a79-9ffd-000000000002";
 
 /// The published program, if it can be had.
-#[expect(clippy::print_stderr, reason = "a comparison that was not made should be seen")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a comparison that was not made should be seen"
+)]
 fn peer() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("contree-cli-0.9.4");
     let program = folder.join("bin/contree");

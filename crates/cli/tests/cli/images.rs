@@ -6,11 +6,7 @@ use serde_json::json;
 
 use crate::fake::{BASE, Fake};
 use crate::home::{Ended, Home};
-
-fn interrupt(child: &std::process::Child) {
-    let pid = rustix::process::Pid::from_child(child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-}
+use crate::interrupt;
 
 #[test]
 fn lists() {

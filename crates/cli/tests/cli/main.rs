@@ -11,5 +11,12 @@ mod fake;
 mod home;
 mod images;
 mod profiles;
+mod real;
 mod runs;
 mod sessions;
+
+/// Ctrl-C, as a terminal sends it.
+fn interrupt(child: &std::process::Child) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}

@@ -1,23 +1,19 @@
 //! `run` and what became of it: `ps`, `show`, `kill`.
 
 use std::io::{Read as _, Write as _};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use crate::fake::{BASE, Fake};
 use crate::home::{Ended, Home};
+use crate::interrupt;
 
 fn session() -> (Fake, Home) {
     let fake = Fake::start();
     let home = Home::of(&fake);
     home.contree(&["use", "base:latest"]).code(0);
     (fake, home)
-}
-
-fn interrupt(child: &Child) {
-    let pid = rustix::process::Pid::from_child(child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }
 
 fn current(home: &Home) -> Value {
