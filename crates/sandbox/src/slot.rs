@@ -75,20 +75,23 @@ pub enum SlotError {
         #[source]
         source: io::Error,
     },
-    /// Every slot belongs to a living server.
-    #[error("all {SLOTS} slots of this machine are taken by running servers")]
+    /// Every slot belongs to a living server, or is about to be cleaned.
+    #[error("all {SLOTS} slots of this machine are taken, or were left by servers that died")]
     NoneFree,
 }
 
 impl Slot {
-    /// Takes the first free slot whose locks are in `dir`, which is made when missing.
+    /// Takes the first slot that is free and clean, among those whose locks are in `dir`, which
+    /// is made when missing.
     ///
-    /// Call [`Slot::abandoned`] before, and clean what it returns: a slot that was left behind
-    /// dirty would otherwise be taken over with what is in it.
+    /// Call [`Slot::abandoned`] before, and clean what it returns: slots with something left in
+    /// them are passed over.
     pub fn take(dir: &Path) -> Result<Self, SlotError> {
         make_folder(dir)?;
         for number in 0..SLOTS {
-            if let Some(mut slot) = Self::try_lock(dir, number)? {
+            if let Some(mut slot) = Self::try_lock(dir, number)?
+                && !slot.is_marked()?
+            {
                 slot.mark()?;
                 return Ok(slot);
             }
@@ -258,6 +261,9 @@ mod tests {
             .map(Slot::number)
             .collect();
         assert_eq!(numbers, [1], "slot 1 was dropped just now, slot 0 is clean");
+        drop(Slot::take(dir.path()).unwrap());
+        let next = Slot::take(dir.path()).unwrap();
+        assert_eq!(next.number(), 2, "0 and 1 are free, but not clean");
     }
 
     #[test]

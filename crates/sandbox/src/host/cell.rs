@@ -5,6 +5,7 @@
 //! ready, so that a run pays only for what is its own: the overlay, the pivot and the exec. A
 //! cell is used once.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +14,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SocketType;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::control::Control;
+use super::control::{Control, Listener};
 use super::error::SpawnError;
-use super::launcher::{Launcher, Parent};
+use super::launcher::{Launcher, LauncherError, Parent};
 use crate::limits::{ControlGroups, Group};
 use crate::network::{Lease, Network};
+use crate::protocol::sandbox::Notice;
 use crate::protocol::transport::pair;
 use crate::sys::fds;
 
@@ -27,6 +29,7 @@ use crate::sys::fds;
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) control: Arc<Control>,
+    pub(super) listener: Listener,
     pub(super) pidfd: AsyncFd<OwnedFd>,
     parent: Parent,
     pub(super) group: Group,
@@ -59,7 +62,12 @@ impl Maker {
     async fn make_in(&self, lease: Lease) -> Result<Cell, SpawnError> {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         let group = self.groups.create(&name).map_err(SpawnError::Limits)?;
-        let (control, pidfd, parent) = match self.clone_init(&lease, &group).await {
+        let Born {
+            control,
+            listener,
+            pidfd,
+            parent,
+        } = match self.clone_init(&lease, &group).await {
             Ok(made) => made,
             Err(error) => {
                 super::remove_group(group).await;
@@ -68,6 +76,7 @@ impl Maker {
         };
         Ok(Cell {
             control,
+            listener,
             pidfd,
             parent,
             group,
@@ -75,21 +84,57 @@ impl Maker {
         })
     }
 
-    async fn clone_init(
-        &self,
-        lease: &Lease,
-        group: &Group,
-    ) -> Result<(Arc<Control>, AsyncFd<OwnedFd>, Parent), SpawnError> {
+    async fn clone_init(&self, lease: &Lease, group: &Group) -> Result<Born, SpawnError> {
         let doors = group.doors().map_err(SpawnError::Limits)?;
         let (ours, theirs) = pair(SocketType::STREAM).map_err(SpawnError::Pipes)?;
-        let (pidfd, parent) = self
+        let control = Arc::new(Control::new(ours).map_err(SpawnError::Pipes)?);
+        let mut listener = Listener::default();
+        let (id_base, user, network) = (lease.id_base, &lease.user, &lease.network);
+        let asking = self
             .launcher
-            .sandbox(lease.id_base, &theirs, &lease.user, &lease.network, &doors)
-            .await
-            .map_err(SpawnError::Launcher)?;
-        let control = Control::new(ours).map_err(SpawnError::Pipes)?;
+            .sandbox(id_base, theirs, user, network, &doors);
+        tokio::pin!(asking);
+        // Whether init is ready, and which it is, become known in either order.
+        let (pidfd, parent) = tokio::select! {
+            biased;
+            answer = &mut asking => {
+                let answer = answer.map_err(SpawnError::Launcher)?;
+                ready(listener.next(&control).await)?;
+                answer
+            }
+            first = listener.next(&control) => match ready(first) {
+                Ok(()) => asking.await.map_err(SpawnError::Launcher)?,
+                // Which of the launcher's steps failed is told at the same time.
+                Err(error) => match tokio::time::timeout(LAST_WORDS, asking).await {
+                    Ok(Err(failed)) => return Err(SpawnError::Launcher(failed)),
+                    Ok(Ok(_)) | Err(_) => return Err(error),
+                },
+            },
+        };
         let pidfd = fds::watch(pidfd, Interest::READABLE).map_err(SpawnError::Pipes)?;
-        Ok((Arc::new(control), pidfd, parent))
+        Ok(Born {
+            control,
+            listener,
+            pidfd,
+            parent,
+        })
+    }
+}
+
+/// An init that is ready.
+struct Born {
+    control: Arc<Control>,
+    listener: Listener,
+    pidfd: AsyncFd<OwnedFd>,
+    parent: Parent,
+}
+
+/// Whether the first that was heard of an init is that it is ready.
+fn ready(heard: io::Result<Option<Notice>>) -> Result<(), SpawnError> {
+    match heard {
+        Ok(Some(Notice::Ready)) => Ok(()),
+        Ok(Some(Notice::Failed(failure))) => Err(SpawnError::Setup(failure)),
+        Ok(Some(_) | None) | Err(_) => Err(SpawnError::Launcher(LauncherError::Killed)),
     }
 }
 
@@ -159,19 +204,29 @@ impl ReadyCells {
         ready
     }
 
-    /// A living cell: a ready one, or one made now.
+    /// A living cell: a ready one, or one made now. May be given up.
     pub(super) async fn take(&self) -> Result<Cell, SpawnError> {
         loop {
             let ready = self.queue.lock().await.try_recv();
             match ready {
                 Ok(cell) if cell.is_alive() => return Ok(cell),
-                Ok(dead) => dead.discard().await,
-                Err(mpsc::error::TryRecvError::Empty) => {
-                    return self.maker.make(self.network).await;
-                }
+                Ok(dead) => drop(tokio::spawn(dead.discard())),
+                Err(mpsc::error::TryRecvError::Empty) => return self.make().await,
                 Err(mpsc::error::TryRecvError::Disconnected) => return Err(SpawnError::Stopped),
             }
         }
+    }
+
+    /// Makes one in a task, which outlives who waits for it.
+    async fn make(&self) -> Result<Cell, SpawnError> {
+        let (maker, network) = (Arc::clone(&self.maker), self.network);
+        let (made, cell) = oneshot::channel();
+        tokio::spawn(async move {
+            if let Err(Ok(unwanted)) = made.send(maker.make(network).await) {
+                unwanted.discard().await;
+            }
+        });
+        cell.await.map_err(|_| SpawnError::Stopped)?
     }
 
     /// Ends those that are ready and makes no more.
@@ -183,6 +238,9 @@ impl ReadyCells {
         }
     }
 }
+
+/// How long the launcher's word on what went wrong may take after its end was seen.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// How long to wait after a cell could not be made.
 const RETRY: std::time::Duration = std::time::Duration::from_millis(200);

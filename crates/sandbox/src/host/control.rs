@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -163,6 +164,19 @@ impl Listener {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// What init said before it died and nobody has heard yet.
+    pub(super) fn rest(&mut self, control: &Control) -> io::Result<Vec<Notice>> {
+        let mut buffer = [0; 4096];
+        loop {
+            match receive(control.socket.get_ref(), &mut buffer, &mut self.stray) {
+                Ok(0) | Err(Errno::AGAIN | Errno::CONNRESET) => break,
+                Ok(length) => self.heard.extend_from_slice(&buffer[..length]),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        std::iter::from_fn(|| self.parse().transpose()).collect()
     }
 
     fn parse(&mut self) -> io::Result<Option<Notice>> {

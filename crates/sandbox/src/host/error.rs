@@ -26,9 +26,9 @@ pub enum StartError {
     /// The network.
     #[error("start the sandboxes' network")]
     Network(#[source] NetworkError),
-    /// The store's folder has no absolute path.
-    #[error("resolve the layer store's folder")]
-    Store(#[source] io::Error),
+    /// The launcher's or the store's path is relative to nothing.
+    #[error("make a path absolute")]
+    Path(#[source] io::Error),
     /// No sandbox can be made here.
     #[error("make a sandbox")]
     Sandbox(#[source] SpawnError),
@@ -94,6 +94,9 @@ pub enum SpawnError {
     /// The sandbox is over.
     #[error("the sandbox has ended")]
     Ended,
+    /// The sandbox died on the way.
+    #[error("start the process")]
+    Lost(#[source] Lost),
     /// A step on the way failed.
     #[error("set up the sandbox")]
     Setup(#[source] Failure),

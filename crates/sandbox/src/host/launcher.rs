@@ -46,6 +46,9 @@ pub enum LauncherError {
     /// It ended before it answered.
     #[error("the launcher died")]
     Died,
+    /// What it had cloned was killed before it was ready.
+    #[error("the new sandbox was killed")]
+    Killed,
     /// It answered something else.
     #[error("the launcher gave a wrong answer")]
     WrongAnswer,
@@ -90,6 +93,14 @@ struct Connection {
     waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>,
 }
 
+/// A request that was sent. Dropping it is losing interest.
+#[derive(Debug)]
+struct Question<'connection> {
+    connection: &'connection Connection,
+    id: u64,
+    answer: oneshot::Receiver<Answer>,
+}
+
 type Answer = Result<Vec<OwnedFd>, Failure>;
 
 impl Launcher {
@@ -115,22 +126,27 @@ impl Launcher {
     }
 
     /// Clones a sandbox's init, which listens on `control`, and gives its pidfd.
+    ///
+    /// There is no answer when it was killed before it existed; who asks sees the end of `control`.
     pub(crate) async fn sandbox(
         &self,
         id_base: u32,
-        control: &OwnedFd,
+        control: OwnedFd,
         user: &OwnedFd,
         network: &OwnedFd,
         doors: &Doors,
     ) -> Result<(OwnedFd, Parent), LauncherError> {
-        let mut fds = vec![control, user, network];
+        let mut fds = vec![&control, user, network];
         fds.extend(&doors.fds);
         let request = Request::Sandbox {
             id_base,
             unified: doors.unified,
         };
         let connection = self.connection().await?;
-        let fds = connection.ask(request, &fds).await?;
+        let question = connection.send(request, &fds).await?;
+        // Ours was the last but theirs.
+        drop(control);
+        let fds = question.answer().await?;
         let [pidfd] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| LauncherError::WrongAnswer)?;
         Ok((pidfd, Parent(connection)))
     }
@@ -138,7 +154,7 @@ impl Launcher {
     /// Sends a request with descriptors and waits for the descriptors of the answer.
     async fn ask(&self, request: Request, fds: &[&OwnedFd]) -> Result<Vec<OwnedFd>, LauncherError> {
         let connection = self.connection().await?;
-        connection.ask(request, fds).await
+        connection.send(request, fds).await?.answer().await
     }
 
     async fn connection(&self) -> Result<Arc<Connection>, LauncherError> {
@@ -261,40 +277,34 @@ async fn read_answers(connection: std::sync::Weak<Connection>) {
 }
 
 impl Connection {
-    async fn ask(&self, request: Request, fds: &[&OwnedFd]) -> Result<Vec<OwnedFd>, LauncherError> {
+    async fn send(
+        &self,
+        request: Request,
+        fds: &[&OwnedFd],
+    ) -> Result<Question<'_>, LauncherError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answered, answer) = oneshot::channel();
         match self.waiting().as_mut() {
             Some(map) => map.insert(id, answered),
             None => return Err(LauncherError::Died),
         };
+        let question = Question {
+            connection: self,
+            id,
+            answer,
+        };
         let bytes = Envelope { id, request }.encode();
-        let sent = self
-            .socket
+        self.socket
             .async_io(Interest::WRITABLE, |socket| {
                 let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
                 send(socket, &bytes, &fds).map_err(io::Error::from)
             })
-            .await;
-        if let Err(error) = sent {
-            if let Some(map) = self.waiting().as_mut() {
-                map.remove(&id);
-            }
-            let died = matches!(
-                error.kind(),
-                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-            );
-            return Err(if died {
-                LauncherError::Died
-            } else {
-                LauncherError::Send(error)
-            });
-        }
-        match answer.await {
-            Ok(Ok(fds)) => Ok(fds),
-            Ok(Err(failure)) => Err(LauncherError::Step(failure)),
-            Err(_) => Err(LauncherError::Died),
-        }
+            .await
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => LauncherError::Died,
+                _ => LauncherError::Send(error),
+            })?;
+        Ok(question)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Answer>>>> {
@@ -315,6 +325,24 @@ impl Connection {
         self.bury();
         // Fails only when the launcher is gone.
         let _ = rustix::net::shutdown(self.socket.get_ref(), rustix::net::Shutdown::Both);
+    }
+}
+
+impl Question<'_> {
+    async fn answer(mut self) -> Result<Vec<OwnedFd>, LauncherError> {
+        match (&mut self.answer).await {
+            Ok(Ok(fds)) => Ok(fds),
+            Ok(Err(failure)) => Err(LauncherError::Step(failure)),
+            Err(_) => Err(LauncherError::Died),
+        }
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if let Some(map) = self.connection.waiting().as_mut() {
+            map.remove(&self.id);
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub use error::{Lost, SignalError, SpawnError, StartError};
 pub use sandbox::{Exit, ExitFuture, Running, Sandbox};
 
 use crate::job::{Attachment, Job, Limits, Process};
-use crate::limits::{ControlGroups, Hierarchies};
+use crate::limits::{ControlGroups, Hierarchies, rlimits};
 use crate::network::{self, Network, NetworkConfig};
 use crate::probe::Finding;
 use crate::protocol::sandbox::Begin;
@@ -95,7 +95,9 @@ impl Host {
             network: network_config,
             defaults,
         } = config;
-        let store = std::path::absolute(store).map_err(StartError::Store)?;
+        // The launcher runs in `/`.
+        let program = std::path::absolute(program).map_err(StartError::Path)?;
+        let store = std::path::absolute(store).map_err(StartError::Path)?;
         let mountinfo =
             std::fs::read_to_string("/proc/self/mountinfo").map_err(StartError::Mounts)?;
         let hierarchies = Hierarchies::parse(&mountinfo);
@@ -106,6 +108,7 @@ impl Host {
         }
         let slot = Slot::take(run_dir)?;
         let (groups, mut findings) = ControlGroups::prepare(hierarchies, &slot.control_group());
+        findings.push(rlimits::finding());
         for finding in &findings {
             finding.log();
         }
@@ -221,6 +224,7 @@ impl Host {
         }
         let Cell {
             control,
+            listener,
             pidfd,
             group,
             lease,
@@ -228,7 +232,14 @@ impl Host {
         } = cell;
         let shared = Arc::new(Shared::new(control, lease.info.clone()));
         let (sender, gone) = watch::channel(false);
-        let supervised = Supervised::new(Arc::clone(&shared), pidfd, group, lease, sender);
+        let supervised = Supervised {
+            shared: Arc::clone(&shared),
+            listener,
+            pidfd,
+            group,
+            lease,
+            gone: sender,
+        };
         while living.tasks.try_join_next().is_some() {}
         living
             .sandboxes

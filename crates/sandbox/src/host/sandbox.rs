@@ -65,6 +65,9 @@ pub struct Exit {
 #[derive(Debug)]
 pub struct ExitFuture(oneshot::Receiver<Exit>);
 
+/// The process whose end is the sandbox's.
+const FIRST: ProcessId = ProcessId(1);
+
 /// What the handle and the supervising task share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -83,6 +86,8 @@ struct State {
     /// Processes that run.
     running: HashMap<ProcessId, oneshot::Sender<Exit>>,
     killed: bool,
+    /// The first process has ended, or never was; init is about to end the rest.
+    ending: bool,
     over: bool,
 }
 
@@ -159,7 +164,7 @@ impl Future for ExitFuture {
 impl Shared {
     pub(super) fn new(control: Arc<Control>, network: Option<NetworkInfo>) -> Self {
         let state = State {
-            next: 1,
+            next: FIRST.0,
             ..State::default()
         };
         Self {
@@ -206,7 +211,8 @@ impl Shared {
                 most: MAX_TO_INIT,
             });
         }
-        let Started { pid, program, exit } = reported.await.map_err(|_| SpawnError::Ended)??;
+        let Started { pid, program, exit } =
+            reported.await.map_err(|_| SpawnError::Lost(Lost))??;
         if let Some(first) = argv.first_mut() {
             *first = program;
         }
@@ -246,6 +252,8 @@ impl Shared {
     /// Takes note of what init says.
     pub(super) fn heard(&self, notice: Notice, oom_killed: impl FnOnce() -> bool) {
         match notice {
+            // Was heard before there was a job.
+            Notice::Ready => {}
             Notice::Failed(failure) => {
                 for (_, waiter) in self.state().starting.drain() {
                     // Who waited may have given up.
@@ -262,14 +270,19 @@ impl Shared {
                 let _ = waiter.send(Ok(Started { pid, program, exit }));
             }
             Notice::NotStarted { id, why } => {
-                if let Some(waiter) = self.state().starting.remove(&id) {
+                let mut state = self.state();
+                state.ending |= id == FIRST;
+                if let Some(waiter) = state.starting.remove(&id) {
                     let _ = waiter.send(Err(not_started(why)));
                 }
             }
             Notice::Ended { id, end } => {
-                let Some(waiter) = self.state().running.remove(&id) else {
-                    return;
+                let waiter = {
+                    let mut state = self.state();
+                    state.ending |= id == FIRST;
+                    state.running.remove(&id)
                 };
+                let Some(waiter) = waiter else { return };
                 let End {
                     code,
                     signal,
@@ -291,13 +304,31 @@ impl Shared {
         }
     }
 
-    /// The sandbox is gone. `as_killed` says how what still ran ended, if that is known.
+    /// Whether the first process has ended, and init should soon too.
+    pub(super) fn is_ending(&self) -> bool {
+        self.state().ending
+    }
+
+    /// The sandbox is gone; says how what was still starting or running ended.
+    ///
+    /// What was killed because we wanted it, or because memory ended, has ended. The rest is lost.
     pub(super) fn finish(&self, oom_killed: bool) {
         let mut state = self.state();
         state.over = true;
-        state.starting.clear();
-        // Killed because we wanted it, or because memory ended: not lost.
-        let known = state.killed || oom_killed;
+        let known = state.killed || state.ending || oom_killed;
+        let idle = state.starting.is_empty() && state.running.is_empty();
+        if !known && !idle {
+            tracing::warn!("a sandbox was lost: its init or the launcher was killed");
+        }
+        for (_, waiter) in state.starting.drain() {
+            let why = if known {
+                SpawnError::Ended
+            } else {
+                SpawnError::Lost(Lost)
+            };
+            // Who waited may have given up.
+            let _ = waiter.send(Err(why));
+        }
         for (_, waiter) in state.running.drain().filter(|_| known) {
             let _ = waiter.send(Exit {
                 code: None,
@@ -308,8 +339,6 @@ impl Shared {
                 duration: Duration::ZERO,
             });
         }
-        // A drained sender that is dropped tells its receiver that the process is lost.
-        state.running.clear();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -12,8 +12,9 @@ use super::control::Listener;
 use super::sandbox::Shared;
 use crate::limits::Group;
 use crate::network::Lease;
+use crate::protocol::sandbox::Notice;
 
-/// How long init may take to kill, reap and report before it is killed itself.
+/// How long init may take to kill, reap and report the rest before it is killed itself.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long what is left of a control group may take to go away.
@@ -22,32 +23,17 @@ const GROUP_PATIENCE: Duration = Duration::from_secs(10);
 /// What the task owns.
 #[derive(Debug)]
 pub(super) struct Supervised {
-    shared: Arc<Shared>,
-    pidfd: AsyncFd<OwnedFd>,
-    group: Group,
-    lease: Lease,
-    gone: watch::Sender<bool>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) listener: Listener,
+    pub(super) pidfd: AsyncFd<OwnedFd>,
+    pub(super) group: Group,
+    pub(super) lease: Lease,
+    pub(super) gone: watch::Sender<bool>,
 }
 
 impl Supervised {
-    pub(super) const fn new(
-        shared: Arc<Shared>,
-        pidfd: AsyncFd<OwnedFd>,
-        group: Group,
-        lease: Lease,
-        gone: watch::Sender<bool>,
-    ) -> Self {
-        Self {
-            shared,
-            pidfd,
-            group,
-            lease,
-            gone,
-        }
-    }
-
     /// Until the sandbox is gone and its control group removed.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         self.listen().await;
         let Self {
             shared,
@@ -63,10 +49,9 @@ impl Supervised {
         remove_group(group).await;
     }
 
-    /// Passes on what init says until it is dead. All that it said before is heard: what is in
-    /// the socket stays there when it dies.
-    async fn listen(&self) {
-        let mut listener = Listener::default();
+    /// Passes on what init says until it is dead, and what it had said by then.
+    async fn listen(&mut self) {
+        let mut listener = std::mem::take(&mut self.listener);
         let mut listening = true;
         let patience = tokio::time::sleep(Duration::MAX);
         tokio::pin!(patience);
@@ -75,7 +60,10 @@ impl Supervised {
                 biased;
                 heard = listener.next(&self.shared.control), if listening => match heard {
                     Ok(Some(notice)) => {
-                        self.shared.heard(notice, || self.group.oom_kills() > 0);
+                        self.pass_on(notice);
+                        if self.shared.is_ending() {
+                            patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
+                        }
                     }
                     // Its end closes the socket a moment before it is dead.
                     Ok(None) => listening = false,
@@ -85,7 +73,7 @@ impl Supervised {
                         self.kill_init();
                     }
                 },
-                _ = self.pidfd.readable() => return,
+                _ = self.pidfd.readable() => break,
                 () = self.shared.killed.notified() => {
                     patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
                 }
@@ -95,6 +83,16 @@ impl Supervised {
                 }
             }
         }
+        if listening {
+            match listener.rest(&self.shared.control) {
+                Ok(notices) => notices.into_iter().for_each(|notice| self.pass_on(notice)),
+                Err(error) => tracing::warn!(%error, "a sandbox's init said nonsense, then died"),
+            }
+        }
+    }
+
+    fn pass_on(&self, notice: Notice) {
+        self.shared.heard(notice, || self.group.oom_kills() > 0);
     }
 
     /// The kernel then kills all that is in its pid namespace.

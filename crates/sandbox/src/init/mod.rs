@@ -93,6 +93,7 @@ fn live(cradle: Cradle<'_>) -> Result<(), Stop> {
     set_parent_process_death_signal(Some(Signal::KILL)).step("set parent-death signal")?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step("forbid tracing of init")?;
     rootfs::attach(cradle.mounts, &cradle.stage.proc_paths)?;
+    write_frame(&cradle.control, &Notice::Ready.encode()).step("tell that we are ready")?;
 
     let Some(First { begin, stdio }) = first_order(&cradle.control)? else {
         return Err(Stop::Quietly);

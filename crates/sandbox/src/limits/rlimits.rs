@@ -1,7 +1,9 @@
 //! Resource limits of a sandbox's processes, inherited from the launcher.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
 
+use crate::probe::Finding;
 use crate::protocol::{Failure, Step};
 
 /// Soft and hard limit of open files: small, because some programs close every possible one, but
@@ -21,6 +23,21 @@ pub(crate) fn set_for_sandboxes() -> Result<(), Failure> {
     set(Resource::Core, 0, Some(0)).step("forbid core dumps")?;
     // Processes are limited by the control group; the ids are shared with nobody.
     set(Resource::Nproc, u64::MAX, None).step("lift the limit of processes")
+}
+
+/// What of them can be had here. A launcher has the limits of the server that starts it.
+pub(crate) fn finding() -> Finding {
+    let name = "open files of a sandbox";
+    let may_lift =
+        capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
+    match getrlimit(Resource::Nofile).maximum {
+        Some(ours) if ours < OPEN_FILES.1 && !may_lift => Finding::limited(
+            name,
+            format!("at most {ours} per process; the server itself has no more"),
+            format!("start the server with ulimit -Hn {}", OPEN_FILES.1),
+        ),
+        _ => Finding::ok(name, format!("up to {} per process", OPEN_FILES.1)),
+    }
 }
 
 /// Sets a soft and a hard limit, as far as ours lets us.

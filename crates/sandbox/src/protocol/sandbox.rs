@@ -39,6 +39,8 @@ pub(crate) struct Begin {
 /// From init to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
+    /// Init waits for its job. The first frame.
+    Ready,
     /// The sandbox cannot be; nothing has been started. The last frame.
     Failed(Failure),
     /// A process runs.
@@ -308,6 +310,9 @@ impl Notice {
         let mut out = Encoder::default();
         match self {
             Self::Failed(failure) => failure.encode(out.u8(0)),
+            Self::Ready => {
+                out.u8(4);
+            }
             Self::Started { id, pid, program } => {
                 out.u8(1).u32(id.0).i32(*pid).bytes(program);
             }
@@ -363,6 +368,7 @@ impl Notice {
                 end.usage = Usage::from_array(numbers);
                 Self::Ended { id, end }
             }
+            4 => Self::Ready,
             _ => return Err(Malformed("unknown notice")),
         };
         from.end()?;
@@ -444,6 +450,7 @@ mod tests {
         };
         let id = ProcessId(1);
         for notice in [
+            Notice::Ready,
             Notice::Failed(failure.clone()),
             Notice::Started {
                 id,

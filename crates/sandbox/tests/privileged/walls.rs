@@ -229,9 +229,68 @@ async fn privileged_a_host_that_is_shut_down_takes_no_jobs_and_leaves_nothing() 
     ));
 }
 
+/// A server of its own, to be killed; not a test.
+#[tokio::test]
+#[ignore = "started by privileged_everything_dies_with_the_server"]
+async fn server_with_a_sandbox() {
+    let world = World::new().await;
+    let (_sandbox, mut running) = world.spawn("setsid sleep 1000 & echo ready; wait").await;
+    assert_eq!(line(&mut running.stdout).await, "ready");
+    println!("\nstore {}", world.store().display());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn privileged_everything_dies_with_the_server() {
+    let mut server = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "walls::server_with_a_sandbox",
+            "--ignored",
+            "--nocapture",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = std::io::BufReader::new(server.stdout.take().unwrap());
+    let store = std::io::BufRead::lines(said)
+        .map(|line| line.unwrap())
+        .find_map(|line| line.strip_prefix("store ").map(std::path::PathBuf::from))
+        .expect("the server says where its store is");
+    let launchers = launchers_of(server.id(), &store);
+    assert_eq!(launchers.len(), 1);
+    let mut all = launchers;
+    let mut next = 0;
+    while let Some(pid) = all.get(next) {
+        let more = children(pid.as_raw_nonzero().get());
+        all.extend(more);
+        next += 1;
+    }
+    assert!(all.len() > 3, "launcher, init, shell, sleep: {all:?}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    within(async {
+        for pid in all {
+            while rustix::process::test_kill_process(pid).is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        }
+    })
+    .await;
+    // Whoever starts next cleans up, and works.
+    let world = World::new().await;
+    assert_eq!(world.sh("echo fine").await.ok(), "fine\n");
+    world.end().await;
+    std::fs::remove_dir_all(store).unwrap();
+}
+
 /// The launchers of a store's host.
 fn launchers(store: &std::path::Path) -> Vec<rustix::process::Pid> {
-    let ours = std::process::id().to_string();
+    launchers_of(std::process::id(), store)
+}
+
+fn launchers_of(server: u32, store: &std::path::Path) -> Vec<rustix::process::Pid> {
+    let ours = server.to_string();
     std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| {
