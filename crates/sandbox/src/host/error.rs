@@ -26,9 +26,12 @@ pub enum StartError {
     /// The network.
     #[error("start the sandboxes' network")]
     Network(#[source] NetworkError),
-    /// The launcher's or the store's path is relative to nothing.
-    #[error("make a path absolute")]
+    /// The launcher's path is relative to nothing.
+    #[error("make the launcher's path absolute")]
     Path(#[source] io::Error),
+    /// The layer store's folder.
+    #[error("find the layer store's folder")]
+    Store(#[source] io::Error),
     /// No sandbox can be made here.
     #[error("make a sandbox")]
     Sandbox(#[source] SpawnError),

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
+use crate::launcher::Role;
 use crate::limits::Doors;
 use crate::protocol::launcher::Envelope;
 use crate::protocol::transport::{pair, receive, send};
@@ -79,7 +81,7 @@ pub(crate) struct Parent(Arc<Connection>);
 #[derive(Debug)]
 struct Shared {
     program: PathBuf,
-    arguments: Vec<std::ffi::OsString>,
+    store: Option<PathBuf>,
     /// The living one, if any. Held while one is started, so that only one is.
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
 }
@@ -104,11 +106,13 @@ struct Question<'connection> {
 type Answer = Result<Vec<OwnedFd>, Failure>;
 
 impl Launcher {
-    /// A launcher that runs `program` (the `contree-sandbox` binary) with `arguments`.
-    pub fn new(program: &Path, arguments: Vec<std::ffi::OsString>) -> Self {
+    /// A launcher that runs `program`, the `contree-sandbox` binary. With `store`, the layer
+    /// store's folder, it can make sandboxes; without, namespaces only. Both are absolute.
+    #[must_use]
+    pub fn new(program: &Path, store: Option<&Path>) -> Self {
         let shared = Shared {
             program: program.to_owned(),
-            arguments,
+            store: store.map(Path::to_owned),
             connection: tokio::sync::Mutex::new(None),
         };
         Self {
@@ -164,7 +168,7 @@ impl Launcher {
         {
             return Ok(Arc::clone(connection));
         }
-        let connection = start(&self.shared.program, &self.shared.arguments).await?;
+        let connection = start(&self.shared.program, self.shared.store.as_deref()).await?;
         *current = Some(Arc::clone(&connection));
         Ok(connection)
     }
@@ -179,10 +183,7 @@ impl Parent {
     }
 }
 
-async fn start(
-    program: &Path,
-    arguments: &[std::ffi::OsString],
-) -> Result<Arc<Connection>, LauncherError> {
+async fn start(program: &Path, store: Option<&Path>) -> Result<Arc<Connection>, LauncherError> {
     let failed = |source| LauncherError::Start {
         path: program.to_owned(),
         source,
@@ -190,10 +191,18 @@ async fn start(
     let (ours, theirs) = pair(SocketType::SEQPACKET).map_err(failed)?;
     rustix::io::ioctl_fionbio(&ours, true).map_err(|errno| failed(errno.into()))?;
     let mut command = Command::new(program);
+    // Every sandbox sees this command line, as that of its pid 1: it must not name anything of the
+    // host. So the store is where the launcher starts.
+    let role = if store.is_some() {
+        Role::Sandboxes
+    } else {
+        Role::Namespaces
+    };
     command
-        .args(arguments)
+        .arg0("contree-sandbox")
+        .arg(role.name())
         .env_clear()
-        .current_dir("/")
+        .current_dir(store.unwrap_or(Path::new("/")))
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::inherit());

@@ -95,9 +95,9 @@ impl Host {
             network: network_config,
             defaults,
         } = config;
-        // The launcher runs in `/`.
+        // The launcher runs elsewhere.
         let program = std::path::absolute(program).map_err(StartError::Path)?;
-        let store = std::path::absolute(store).map_err(StartError::Path)?;
+        let store = std::fs::canonicalize(store).map_err(StartError::Store)?;
         let mountinfo =
             std::fs::read_to_string("/proc/self/mountinfo").map_err(StartError::Mounts)?;
         let hierarchies = Hierarchies::parse(&mountinfo);
@@ -112,12 +112,12 @@ impl Host {
         for finding in &findings {
             finding.log();
         }
-        let namespaces = Launcher::new(&program, Vec::new());
+        let namespaces = Launcher::new(&program, None);
         let network = Network::start(&network_config, slot.number(), namespaces)
             .await
             .map_err(StartError::Network)?;
         findings.extend_from_slice(network.report());
-        let launcher = Launcher::new(&program, vec![store.into_os_string()]);
+        let launcher = Launcher::new(&program, Some(&store));
         let maker = Arc::new(Maker {
             launcher,
             network,

@@ -16,7 +16,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::job::Process;
 use crate::protocol::codec::{Decoder, Encoder};
-use crate::protocol::sandbox::{NotStarted, ProcessId};
+use crate::protocol::sandbox::{NotStarted, ProcessId, clip};
 use crate::protocol::{Failure, FailureSource, Step};
 use crate::slot::IDS_PER_SANDBOX;
 use crate::sys::clone::{SingleThread, exit_now, fork};
@@ -217,7 +217,7 @@ impl Plan {
             return refused(&self.command, libc::EINVAL);
         };
         // Fails only when init is dead, and then so are we.
-        let _ = rustix::io::write(pipe, &message(true, program.as_bytes()));
+        let _ = rustix::io::write(pipe, &message(true, clip(program.as_bytes())));
         let error = exec(&program, &self.argv, &self.env);
         refused(
             program.as_bytes(),

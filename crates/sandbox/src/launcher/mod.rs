@@ -14,7 +14,6 @@ pub(crate) mod stage;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
@@ -29,10 +28,36 @@ use crate::sys::{fds, signals};
 use sandbox::Parts;
 use stage::Stage;
 
+/// What a launcher process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Makes namespaces.
+    Namespaces,
+    /// Also makes sandboxes, over the layer store in its working directory.
+    Sandboxes,
+}
+
+impl Role {
+    /// The role with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Namespaces, Self::Sandboxes]
+            .into_iter()
+            .find(|role| role.name() == name)
+    }
+
+    /// Its name, as the program's one argument.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Sandboxes => "sandboxes",
+        }
+    }
+}
+
 /// Runs the launcher on standard input until that closes.
-///
-/// With `store`, the layer store's folder, it can make sandboxes; without, namespaces only.
-pub fn run(store: Option<&Path>) -> Result<(), Failure> {
+pub fn run(role: Role) -> Result<(), Failure> {
     let socket = fds::take_stdin().step("take the socket from standard input")?;
     fds::close_all_but(&[socket.as_raw_fd()]).step("close inherited descriptors")?;
     set_parent_process_death_signal(Some(Signal::KILL)).step("set parent-death signal")?;
@@ -40,7 +65,10 @@ pub fn run(store: Option<&Path>) -> Result<(), Failure> {
     let thread = SingleThread::prove().step("look at our threads")?;
     // Before the stage is entered, where the limits of descriptors are known.
     rlimits::set_for_sandboxes()?;
-    let stage = store.map(|store| Stage::enter(thread, store)).transpose()?;
+    let stage = match role {
+        Role::Namespaces => None,
+        Role::Sandboxes => Some(Stage::enter(thread)?),
+    };
     Launcher {
         socket,
         thread,

@@ -9,6 +9,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
@@ -100,7 +101,11 @@ fn stage_sandbox(launcher: &Launcher, stage: &Stage, parts: Parts) -> Result<Own
         Mode::empty(),
     )
     .and_then(|file| rustix::io::write(&file, OOM_SCORE));
-    score.step("set the OOM score")?;
+    match score {
+        // Refused when the server is likelier to be killed still, which is inherited.
+        Ok(_) | Err(Errno::ACCESS | Errno::PERM) => {}
+        Err(errno) => return Err(Failure::new("set the OOM score", &errno.into())),
+    }
     let mounts = Mounts::prepare(user.as_fd(), id_base)?;
 
     enter(user.as_fd(), libc::CLONE_NEWUSER).step("enter the user namespace")?;

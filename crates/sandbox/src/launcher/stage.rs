@@ -15,8 +15,6 @@
 //! /root      ┘
 //! ```
 
-use std::path::Path;
-
 use rustix::fs::{CWD, Mode, mkdirat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
@@ -60,8 +58,9 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Leaves the host's filesystem for the stage.
-    pub(super) fn enter(thread: SingleThread, store: &Path) -> Result<Self, Failure> {
+    /// Leaves the host's filesystem for the stage. The working directory is the layer store.
+    pub(super) fn enter(thread: SingleThread) -> Result<Self, Failure> {
+        let store = ".";
         unshare(thread, libc::CLONE_NEWNS).step("unshare the mount namespace")?;
         mount_change(
             "/",

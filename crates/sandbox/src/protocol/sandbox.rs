@@ -252,14 +252,20 @@ impl Failure {
     }
 }
 
+/// A path short enough for a notice. None that exists is longer, but a command may name one.
+pub(crate) fn clip(path: &[u8]) -> &[u8] {
+    const PATH_MAX: usize = 4096;
+    &path[..path.len().min(PATH_MAX)]
+}
+
 impl NotStarted {
     fn encode(&self, to: &mut Encoder) {
         match self {
-            Self::Exec { path, errno } => to.u8(0).bytes(path).i32(*errno),
-            Self::Cwd { path, errno } => to.u8(1).bytes(path).i32(*errno),
+            Self::Exec { path, errno } => to.u8(0).bytes(clip(path)).i32(*errno),
+            Self::Cwd { path, errno } => to.u8(1).bytes(clip(path)).i32(*errno),
             Self::User { uid, gid, errno } => to.u8(2).u32(*uid).u32(*gid).i32(*errno),
             Self::File { path, failure } => {
-                failure.encode(to.u8(3).bytes(path));
+                failure.encode(to.u8(3).bytes(clip(path)));
                 to
             }
             Self::Other(failure) => {
@@ -314,7 +320,7 @@ impl Notice {
                 out.u8(4);
             }
             Self::Started { id, pid, program } => {
-                out.u8(1).u32(id.0).i32(*pid).bytes(program);
+                out.u8(1).u32(id.0).i32(*pid).bytes(clip(program));
             }
             Self::NotStarted { id, why } => why.encode(out.u8(2).u32(id.0)),
             Self::Ended { id, end } => {

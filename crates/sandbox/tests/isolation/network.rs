@@ -381,7 +381,7 @@ fn privileged_a_subnet_in_use_is_refused() {
         let _lease = networked(&network).await;
         let launcher = contree_sandbox::host::launcher::Launcher::new(
             std::path::Path::new(crate::world::LAUNCHER),
-            Vec::new(),
+            None,
         );
         let mut config = contree_sandbox::network::NetworkConfig::default();
         subnet(&mut config);

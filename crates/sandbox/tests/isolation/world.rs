@@ -195,7 +195,7 @@ pub(crate) async fn start(slot: u32, change: impl FnOnce(&mut NetworkConfig)) ->
         ..Default::default()
     };
     change(&mut config);
-    let launcher = Launcher::new(Path::new(LAUNCHER), Vec::new());
+    let launcher = Launcher::new(Path::new(LAUNCHER), None);
     Network::start(&config, slot, launcher)
         .await
         .expect("start the network")

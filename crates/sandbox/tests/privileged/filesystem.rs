@@ -309,9 +309,13 @@ async fn privileged_the_store_is_out_of_sight() {
     let world = World::new().await;
     let store = world.store().to_str().unwrap().to_owned();
     let text = world
-        .sh("cat /proc/self/mountinfo; ls -la /proc/self/fd/; ls /; ls / | wc -l")
+        .sh("cat /proc/self/mountinfo /proc/*/cmdline /proc/*/stat; ls -la /proc/self/fd/; ls /")
         .await
         .ok();
+    assert!(
+        !text.contains("contree-test") && !text.contains(env!("CARGO_MANIFEST_DIR")),
+        "{text}"
+    );
     assert!(!text.contains("/store") && !text.contains(&store), "{text}");
     assert!(
         !text.contains("/scratch ") && !text.contains("/layers "),

@@ -9,7 +9,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_contree-sandbox");
 
 #[tokio::test]
 async fn privileged_namespaces_are_made() {
-    let launcher = Launcher::new(Path::new(PROGRAM), Vec::new());
+    let launcher = Launcher::new(Path::new(PROGRAM), None);
     let first = launcher.namespaces(40 << 16).await.unwrap();
     let second = launcher.namespaces(41 << 16).await.unwrap();
     let inode = |fd: &std::os::fd::OwnedFd| rustix::fs::fstat(fd.as_fd()).unwrap().st_ino;
@@ -37,7 +37,7 @@ async fn privileged_namespaces_are_made() {
 
 #[tokio::test]
 async fn privileged_ids_beyond_the_end_fail_with_the_step() {
-    let launcher = Launcher::new(Path::new(PROGRAM), Vec::new());
+    let launcher = Launcher::new(Path::new(PROGRAM), None);
     let error = launcher.namespaces(u32::MAX - 5).await.unwrap_err();
     let LauncherError::Step(failure) = error else {
         panic!("{error:?}")
@@ -54,7 +54,7 @@ async fn privileged_ids_beyond_the_end_fail_with_the_step() {
 
 #[tokio::test]
 async fn a_missing_program_is_named() {
-    let launcher = Launcher::new(Path::new("/nonexistent/contree-sandbox"), Vec::new());
+    let launcher = Launcher::new(Path::new("/nonexistent/contree-sandbox"), None);
     let error = launcher.namespaces(0).await.unwrap_err();
     assert_eq!(error.to_string(), "start /nonexistent/contree-sandbox");
 }

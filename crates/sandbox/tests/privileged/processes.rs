@@ -117,6 +117,14 @@ async fn privileged_a_command_that_cannot_start_says_why() {
     let mut job = world.job("");
     job.process.argv = process(&["nonexistent"]).argv;
     let error = world.run(job).await.unwrap_err();
+    let mut long = world.job("");
+    long.process.argv = vec![[b"/".as_slice(), &[b'x'; 100_000]].concat()];
+    match world.run(long).await {
+        Err(SpawnError::Exec { path, source }) => {
+            assert_eq!((path.len(), source.0), (4096, libc_errno::ENAMETOOLONG));
+        }
+        other => panic!("{other:?}"),
+    }
     let cause = std::error::Error::source(&error).unwrap();
     assert_eq!(
         format!("{error}: {cause}"),
@@ -321,4 +329,5 @@ mod libc_errno {
     pub(super) const ENOENT: i32 = 2;
     pub(super) const E2BIG: i32 = 7;
     pub(super) const EACCES: i32 = 13;
+    pub(super) const ENAMETOOLONG: i32 = 36;
 }

@@ -165,7 +165,7 @@ async fn privileged_a_killed_launcher_loses_its_sandboxes_and_is_replaced() {
     let world = World::new().await;
     let (sandbox, mut running) = world.spawn("echo ready; sleep 1000").await;
     assert_eq!(line(&mut running.stdout).await, "ready");
-    for pid in launchers(world.store()) {
+    for pid in launchers() {
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
     assert_eq!(within(running.exit).await, Err(contree_sandbox::Lost));
@@ -187,7 +187,7 @@ async fn privileged_a_killed_init_is_a_lost_sandbox() {
     assert_eq!(line(&mut running.stdout).await, "ready");
     // Of the inits that wait and the one that runs, all but the launcher's own process.
     let mut victims = Vec::new();
-    for launcher in launchers(world.store()) {
+    for launcher in launchers() {
         victims.extend(children(launcher.as_raw_nonzero().get()));
     }
     for pid in victims {
@@ -217,7 +217,7 @@ async fn privileged_a_host_that_is_shut_down_takes_no_jobs_and_leaves_nothing() 
     let world = World::new().await;
     let (sandbox, mut running) = world.spawn("echo ready; sleep 1000").await;
     assert_eq!(line(&mut running.stdout).await, "ready");
-    let launchers = launchers(world.store());
+    let launchers = launchers();
     assert_eq!(launchers.len(), 1);
     within(world.host.shutdown()).await;
     assert_eq!(finish(running).await.exit.signal, Some(9));
@@ -257,7 +257,7 @@ async fn privileged_everything_dies_with_the_server() {
         .map(|line| line.unwrap())
         .find_map(|line| line.strip_prefix("store ").map(std::path::PathBuf::from))
         .expect("the server says where its store is");
-    let launchers = launchers_of(server.id(), &store);
+    let launchers = launchers_of(server.id());
     assert_eq!(launchers.len(), 1);
     let mut all = launchers;
     let mut next = 0;
@@ -284,23 +284,22 @@ async fn privileged_everything_dies_with_the_server() {
     std::fs::remove_dir_all(store).unwrap();
 }
 
-/// The launchers of a store's host.
-fn launchers(store: &std::path::Path) -> Vec<rustix::process::Pid> {
-    launchers_of(std::process::id(), store)
+/// The launchers of our host that make sandboxes.
+fn launchers() -> Vec<rustix::process::Pid> {
+    launchers_of(std::process::id())
 }
 
-fn launchers_of(server: u32, store: &std::path::Path) -> Vec<rustix::process::Pid> {
-    let ours = server.to_string();
+fn launchers_of(server: u32) -> Vec<rustix::process::Pid> {
+    let server = server.to_string();
     std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| {
             let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
             let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let parent = stat.rsplit(") ").next()?.split(' ').nth(1)?.to_owned();
-            let store = store.to_str()?.as_bytes();
-            let is_ours = parent == ours && command.windows(store.len()).any(|part| part == store);
-            is_ours.then(|| rustix::process::Pid::from_raw(pid))?
+            let parent = stat.rsplit(") ").next()?.split(' ').nth(1)?;
+            let found = parent == server && command == b"contree-sandbox\0sandboxes\0";
+            found.then(|| rustix::process::Pid::from_raw(pid))?
         })
         .collect()
 }
