@@ -120,10 +120,11 @@ pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Failure>
         }
         None => reference::resolve(&client, &store.active().await?.current_image).await?,
     };
-    let mut interrupts = Interrupts::listen();
     let files = attach::attach(context, &client, &args).await?;
     let (mut request, env) = request::build(&mut store, &args, image, files).await?;
 
+    // From here on there may be a run to be cancelled.
+    let mut interrupts = Interrupts::listen();
     let Opening { first, rest } = stdin::open().await;
     request.stdin = first;
     let started = start(&client, &request, &mut interrupts).await?;

@@ -53,7 +53,7 @@ pub(super) async fn watch(
                 _ => break,
             },
             frame = events.next(), if waiting.is_none() => {
-                let Some(frame) = frame? else { break };
+                let Some(frame) = frame.map_err(|error| lost(id, error))? else { break };
                 if let (Some(input), Some(Event { spid: Some(1), .. })) = (&mut input, &frame.event) {
                     input.start();
                 }
@@ -87,6 +87,14 @@ pub(super) async fn watch(
         context.output.warn(&incomplete(id, &error));
     }
     Ok(watched)
+}
+
+fn lost(id: OperationId, error: contree_client::Error) -> Failure {
+    Failure::from(error)
+        .while_doing(format!(
+            "lost sight of operation {id}, which may still be running"
+        ))
+        .advise(format!("contree show {id}"))
 }
 
 impl Watched {
