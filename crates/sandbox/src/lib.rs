@@ -24,7 +24,7 @@ pub mod launcher;
 mod limits;
 pub mod network;
 pub mod probe;
-pub mod protocol;
+mod protocol;
 mod rootfs;
 pub mod slot;
 mod stdio;

@@ -7,8 +7,8 @@
 //! The kernel remembers which calls a filter always allows and does not run it for them, so a
 //! long list costs nothing at run time.
 //!
-//! Programs of another architecture (32-bit x86) get ENOSYS for everything: their calls have
-//! other numbers, and a filter that does not know these is none.
+//! Programs of another architecture (32-bit x86) get ENOSYS for everything, so they do not run:
+//! their calls have other numbers, and a filter that does not know these is none.
 
 use libc::{EAFNOSUPPORT, ENOPROTOOPT, ENOSYS, EPERM, EPROTONOSUPPORT, c_long};
 

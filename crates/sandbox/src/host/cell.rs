@@ -4,6 +4,13 @@
 //! control group, and an init that has attached its mounts and waits for orders. A few are kept
 //! ready, so that a run pays only for what is its own: the overlay, the pivot and the exec. A
 //! cell is used once.
+//!
+//! Measured with `examples/latency.rs` on two processors (release, static launcher, Debian
+//! image, `/bin/true`), as processor time, since the machine was busy: 4 ms a run, 0.5 of it in
+//! user space. Of that a network namespace takes 11 %, its cable and settings 13 %, starting and
+//! linking `true` itself 12 %, the overlay 3 % on a tmpfs (and up to 27 % on some ext4, see
+//! [`crate::rootfs`]), control groups 5 %, the seccomp filter 2 %. All but the overlay, `true`
+//! and the teardown is spent before a job comes. An idle cell has 200 KiB of memory of its own.
 
 use std::io;
 use std::os::fd::OwnedFd;

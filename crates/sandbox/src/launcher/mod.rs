@@ -2,7 +2,7 @@
 //!
 //! A process with many threads cannot safely clone itself, and cloning a process with much
 //! memory is slow. So the server starts this small static program once and asks it, over the
-//! socket that is its standard input, for namespaces and sandboxes ([`crate::protocol`]).
+//! socket that is its standard input, for namespaces and sandboxes (`crate::protocol`).
 //!
 //! It does one request after the other, blocking. It ends when the socket does, and the kernel
 //! kills it when the server dies (parent-death signal; the server starts it from a thread that
