@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SocketType;
@@ -27,8 +28,11 @@ use crate::launcher::Role;
 use crate::limits::Doors;
 use crate::protocol::launcher::Envelope;
 use crate::protocol::transport::{pair, receive, send};
-use crate::protocol::{Failure, MAX_DATAGRAM, Reply, Request};
+use crate::protocol::{Failure, IDENTITY, MAX_DATAGRAM, Reply, Request};
 use crate::sys::fds;
+
+/// It is ready within milliseconds; this is for a machine on its knees.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why the launcher did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,18 @@ pub enum LauncherError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// It ended, or said nothing for [`GREETING_TIMEOUT`], when it should have been ready.
+    #[error("{path} did not become ready; what it said about that is on the server's error output")]
+    NotReady {
+        /// The program.
+        path: PathBuf,
+    },
+    /// It speaks another protocol.
+    #[error("{path} is not of this build; install contree and contree-sandbox together")]
+    OtherBuild {
+        /// The program.
+        path: PathBuf,
     },
     /// The request cannot be sent.
     #[error("send a request to the launcher")]
@@ -232,13 +248,29 @@ async fn start(program: &Path, store: Option<&Path>) -> Result<Arc<Connection>, 
         .await
         .map_err(|_| LauncherError::Died)?
         .map_err(failed)?;
+    let socket = fds::watch(ours, Interest::READABLE | Interest::WRITABLE).map_err(failed)?;
+    greeted(&socket, program).await?;
     let connection = Arc::new(Connection {
-        socket: fds::watch(ours, Interest::READABLE | Interest::WRITABLE).map_err(failed)?,
+        socket,
         next_id: AtomicU64::new(0),
         waiting: Mutex::new(Some(HashMap::new())),
     });
     tokio::spawn(read_answers(Arc::downgrade(&connection)));
     Ok(connection)
+}
+
+/// Waits until the launcher says that it is ready, and what it is.
+async fn greeted(socket: &AsyncFd<OwnedFd>, program: &Path) -> Result<(), LauncherError> {
+    let mut greeting = [0_u8; size_of_val(&IDENTITY)];
+    let greet = socket.async_io(Interest::READABLE, |socket| {
+        receive(socket, &mut greeting, &mut Vec::new()).map_err(io::Error::from)
+    });
+    let path = || program.to_owned();
+    match tokio::time::timeout(GREETING_TIMEOUT, greet).await {
+        Ok(Ok(length)) if greeting[..length] == IDENTITY.to_le_bytes() => Ok(()),
+        Ok(Ok(1..)) => Err(LauncherError::OtherBuild { path: path() }),
+        Ok(Ok(0) | Err(_)) | Err(_) => Err(LauncherError::NotReady { path: path() }),
+    }
 }
 
 /// Hands answers to who waits for them, until the launcher or its last user is gone.

@@ -21,7 +21,7 @@ use crate::confine;
 use crate::limits::rlimits;
 use crate::protocol::launcher::Envelope;
 use crate::protocol::transport::{receive, send};
-use crate::protocol::{Failure, FailureSource, MAX_DATAGRAM, Reply, Request, Step};
+use crate::protocol::{Failure, FailureSource, IDENTITY, MAX_DATAGRAM, Reply, Request, Step};
 use crate::sys::clone::SingleThread;
 use crate::sys::seccomp::Instruction;
 use crate::sys::{fds, signals};
@@ -69,6 +69,7 @@ pub fn run(role: Role) -> Result<(), Failure> {
         Role::Namespaces => None,
         Role::Sandboxes => Some(Stage::enter(thread)?),
     };
+    send(&socket, &IDENTITY.to_le_bytes(), &[]).step("greet the server")?;
     Launcher {
         socket,
         thread,

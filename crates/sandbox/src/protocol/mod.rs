@@ -12,8 +12,10 @@
 //! environment ([`MAX_TO_INIT`]) on the way in, but only [`MAX_FROM_INIT`] on the way out: init
 //! lives among hostile processes, and what it says is not believed without bounds.
 //!
-//! Integers are little-endian, byte strings and lists have a u32 length before them. There is no
-//! version field: server and launcher are built from one source and installed together.
+//! Integers are little-endian, byte strings and lists have a u32 length before them. Server and
+//! launcher are built from one source and installed together; the launcher's first datagram is
+//! the [`IDENTITY`] of the protocol it was built with, so that a forgotten old one is told apart
+//! at once instead of being misunderstood.
 
 pub(crate) mod codec;
 pub(crate) mod launcher;
@@ -22,6 +24,28 @@ pub(crate) mod transport;
 
 pub(crate) use launcher::{Reply, Request};
 pub use sandbox::{ProcessId, Usage};
+
+/// What the protocol was compiled from; differs between builds whose protocols differ.
+pub(crate) const IDENTITY: u64 = {
+    let sources: [&[u8]; 4] = [
+        include_bytes!("codec.rs"),
+        include_bytes!("launcher.rs"),
+        include_bytes!("sandbox.rs"),
+        include_bytes!("transport.rs"),
+    ];
+    // FNV-1a.
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut source = 0;
+    while source < sources.len() {
+        let mut at = 0;
+        while at < sources[source].len() {
+            hash = (hash ^ sources[source][at] as u64).wrapping_mul(0x0100_0000_01b3);
+            at += 1;
+        }
+        source += 1;
+    }
+    hash
+};
 
 /// Largest datagram between server and launcher.
 pub(crate) const MAX_DATAGRAM: usize = 4096;

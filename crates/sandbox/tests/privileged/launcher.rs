@@ -62,3 +62,32 @@ async fn a_missing_program_is_named() {
 fn raw(fd: &std::os::fd::OwnedFd) -> i32 {
     std::os::fd::AsRawFd::as_raw_fd(fd)
 }
+
+#[tokio::test]
+async fn a_program_that_ends_at_once_is_not_ready() {
+    let error = Launcher::new(Path::new("/bin/true"), None)
+        .namespaces(0)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, LauncherError::NotReady { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_program_of_another_build_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("contree-sandbox");
+    std::fs::write(&program, "#!/bin/sh\nprintf 12345678 >&0\nread line\n").unwrap();
+    std::fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let error = Launcher::new(&program, None)
+        .namespaces(0)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, LauncherError::OtherBuild { .. }),
+        "{error:?}"
+    );
+}
