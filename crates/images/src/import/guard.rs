@@ -25,8 +25,10 @@ pub(super) struct Guard {
 pub(super) enum Route {
     /// Public addresses only, over HTTPS.
     Public,
-    /// On the operator's list: any address.
+    /// On the operator's list: any address, over HTTPS.
     Trusted,
+    /// On the operator's list for plain HTTP.
+    Plain,
 }
 
 /// Why a host is not reached. What to do about it is part of the message.
@@ -81,7 +83,7 @@ impl Guard {
         let entry = self.allowed.iter().find(|entry| entry.matches(host, port));
         match (url.scheme(), entry) {
             ("https", Some(_)) => return Ok(Route::Trusted),
-            ("http", Some(entry)) if entry.plain_http() => return Ok(Route::Trusted),
+            ("http", Some(entry)) if entry.plain_http() => return Ok(Route::Plain),
             ("https", None) => {}
             ("http", _) => return Err(Refused::PlainHttp { host: named(url) }),
             (scheme, _) => {
@@ -247,9 +249,9 @@ mod tests {
         ]);
         let admit = |url: &str| guard.admit(&Url::parse(url).unwrap());
         assert_eq!(admit("https://ghcr.io/v2/"), Ok(Route::Public));
-        assert_eq!(admit("http://localhost:5000/v2/"), Ok(Route::Trusted));
+        assert_eq!(admit("http://localhost:5000/v2/"), Ok(Route::Plain));
         assert_eq!(admit("https://10.0.0.5:5000/v2/"), Ok(Route::Trusted));
-        assert_eq!(admit("http://registry.corp:8080/v2/"), Ok(Route::Trusted));
+        assert_eq!(admit("http://registry.corp:8080/v2/"), Ok(Route::Plain));
         for refused in [
             "http://ghcr.io/v2/",
             "http://localhost:5001/v2/",

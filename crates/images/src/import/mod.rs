@@ -377,10 +377,8 @@ impl Importer {
                 let only = Layer {
                     digest: digest.clone(),
                     size,
-                    expected: Expected {
-                        stored: Some(digest.clone()),
-                        diff: None,
-                    },
+                    // It was digested a moment ago.
+                    expected: Expected::default(),
                     content: Content::Section(archive::SectionReader::whole(file, size)),
                 };
                 self.unpack(vec![only], unpack::Role::Rootfs, staged, layer, progress)

@@ -1,11 +1,14 @@
 //! Debian's docker-registry, filled by skopeo.
 
+use std::path::Path;
+use std::process::Command;
+
 use tempfile::TempDir;
 
-use crate::support::Env;
 use crate::support::image::{Image, Packing, usual_config};
 use crate::support::registry::DockerRegistry;
 use crate::support::tarball::Tar;
+use crate::support::{Env, run};
 
 fn layers() -> Vec<Vec<u8>> {
     vec![
@@ -137,7 +140,7 @@ async fn privileged_lists_of_platforms() {
     let other = Image::packed(&[(layers()[0].clone(), Packing::Gzip)], other_config);
     let elsewhere = TempDir::new().unwrap();
     other.write_layout(elsewhere.path());
-    crate::support::run(
+    run(
         "cp",
         &[
             "-r",
@@ -169,4 +172,77 @@ async fn privileged_lists_of_platforms() {
         let imported = env.pull(&registry.url(name)).await.unwrap();
         check(&env, &imported);
     }
+}
+
+/// Where the registry of the next two tests answers: a private address that exists only in their
+/// network namespace.
+const TLS_ADDRESS: &str = "10.99.0.1";
+
+/// HTTPS, with certificates checked. Which ones are trusted is read from the environment, so the
+/// test proper runs in a process, and a network, of its own.
+#[test]
+fn privileged_https() {
+    let scratch = TempDir::new().unwrap();
+    let folder = scratch.path().display();
+    certificate(scratch.path());
+    let test = std::env::current_exe().unwrap();
+    let script = format!(
+        "ip link set lo up && ip addr add {TLS_ADDRESS}/32 dev lo && \
+         cd {folder} && exec {} --exact real_registry::privileged_https_inside --ignored",
+        test.display()
+    );
+    let inside = |trusted: &str| {
+        Command::new("unshare")
+            .args(["-n", "sh", "-c", &script])
+            .env("SSL_CERT_FILE", scratch.path().join(trusted))
+            .output()
+            .unwrap()
+    };
+    let output = inside("cert.pem");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && shown.contains("1 passed"),
+        "{shown}"
+    );
+    // Another machine's certificates: the same registry is not trusted.
+    let other = scratch.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    certificate(&other);
+    let output = inside("other/cert.pem");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        !output.status.success() && shown.contains("could not be reached"),
+        "{shown}"
+    );
+    assert!(shown.contains("certificate"), "{shown}");
+}
+
+/// A certificate for the address that vouches for itself, and its key.
+fn certificate(folder: &Path) {
+    let folder = folder.display();
+    let (key, out) = (format!("{folder}/key.pem"), format!("{folder}/cert.pem"));
+    let name = format!("subjectAltName=IP:{TLS_ADDRESS}");
+    let command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+                   -subj /CN=tests -addext basicConstraints=critical,CA:FALSE -addext";
+    let mut arguments: Vec<&str> = command.split_whitespace().collect();
+    arguments.extend([name.as_str(), "-keyout", &key, "-out", &out]);
+    run("openssl", &arguments);
+}
+
+#[tokio::test]
+#[ignore = "run by privileged_https in a network of its own"]
+async fn privileged_https_inside() {
+    let certificates = std::env::current_dir().unwrap();
+    let registry = DockerRegistry::with_tls(TLS_ADDRESS, &certificates);
+    registry.push_image(&Image::of(&layers()), "over/https:1", &[]);
+    let url = registry.url("over/https:1");
+    let strict = Env::new();
+    let message = strict.pull(&url).await.unwrap_err().message();
+    assert!(message.contains("--allow-registry 10.99.0.1:"), "{message}");
+    let env = Env::allowing(&[TLS_ADDRESS]);
+    let imported = env
+        .pull(&url)
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.message()));
+    check(&env, &imported);
 }

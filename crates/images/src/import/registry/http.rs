@@ -5,8 +5,9 @@
 //! `Authorization` header goes only to the very origin (scheme, host, port) that the request was
 //! made to: a blob's redirect to somebody's object storage carries no credentials.
 //!
-//! Two clients exist because reqwest binds the resolver to the client: one resolves to public
-//! addresses only, one (for the operator's list) to any. Proxies of the environment are not used:
+//! Three clients exist because reqwest binds the resolver and the certificates to the client: one
+//! resolves to public addresses only, one (for the operator's list) to any, and one is for plain
+//! HTTP and trusts no certificate, so that it works on a machine that has none. Proxies of the environment are not used:
 //! the proxy would resolve the names, out of the guard's sight.
 
 use std::error::Error as _;
@@ -28,6 +29,7 @@ pub(in crate::import) struct Http {
     /// which nobody imports needs none.
     public: OnceLock<reqwest::Client>,
     trusted: OnceLock<reqwest::Client>,
+    plain: OnceLock<reqwest::Client>,
 }
 
 /// One request.
@@ -53,6 +55,7 @@ impl Http {
             limits,
             public: OnceLock::new(),
             trusted: OnceLock::new(),
+            plain: OnceLock::new(),
         }
     }
 
@@ -68,6 +71,7 @@ impl Http {
         let cell = match route {
             Route::Public => &self.public,
             Route::Trusted => &self.trusted,
+            Route::Plain => &self.plain,
         };
         if let Some(client) = cell.get() {
             return Ok(client);
@@ -82,7 +86,8 @@ impl Http {
             .pool_max_idle_per_host(self.limits.parallel_fetches);
         let builder = match route {
             Route::Public => builder.https_only(true).dns_resolver(PublicOnly),
-            Route::Trusted => builder,
+            Route::Trusted => builder.https_only(true),
+            Route::Plain => builder.tls_certs_only([]),
         };
         let client = builder.build().map_err(|source| RegistryError::Client {
             source: source.without_url(),

@@ -50,7 +50,7 @@ pub enum RegistryError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The machine's certificates could not be read, or the like.
-    #[error("an HTTP client could not be set up")]
+    #[error("the server cannot speak HTTPS; are CA certificates installed (ca-certificates)?")]
     Client {
         /// Why.
         source: reqwest::Error,

@@ -37,11 +37,23 @@ impl Env {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::configured(limits, &["localhost", "127.0.0.1"])
+    }
+
+    /// With these registries allowed and no others.
+    pub(crate) fn allowing(registries: &[&str]) -> Self {
+        Self::configured(limits(), registries)
+    }
+
+    fn configured(limits: Limits, registries: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("canary"), "alive").unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         let config = ImportConfig {
-            allowed: vec!["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()],
+            allowed: registries
+                .iter()
+                .map(|name| name.parse().unwrap())
+                .collect(),
             limits,
             platform: Platform::linux("amd64", None),
         };

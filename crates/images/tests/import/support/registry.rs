@@ -12,27 +12,37 @@ use super::run;
 pub(crate) struct DockerRegistry {
     process: Child,
     _folder: TempDir,
-    pub(crate) port: u16,
+    address: String,
     credentials: Option<(String, String)>,
 }
 
 impl DockerRegistry {
     pub(crate) fn start() -> Self {
-        Self::launch(None)
+        Self::launch(None, None)
+    }
+
+    /// One that speaks HTTPS at an address, with the certificate and key of that folder.
+    pub(crate) fn with_tls(address: &str, certificates: &Path) -> Self {
+        Self::launch(None, Some((address, certificates)))
     }
 
     /// One that asks for a user name and password.
     pub(crate) fn with_password(user: &str, password: &str) -> Self {
-        Self::launch(Some((user.into(), password.into())))
+        Self::launch(Some((user.into(), password.into())), None)
     }
 
-    fn launch(credentials: Option<(String, String)>) -> Self {
+    fn launch(credentials: Option<(String, String)>, tls: Option<(&str, &Path)>) -> Self {
+        let host = tls.map_or("127.0.0.1", |(address, _)| address);
+        let tls = tls.map_or_else(String::new, |(_, folder)| {
+            let folder = folder.display();
+            format!(", tls: {{certificate: {folder}/cert.pem, key: {folder}/key.pem}}")
+        });
         let folder = TempDir::new().unwrap();
         let root = folder.path().display();
         let mut config = format!(
             "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: {root}/data}}}}\n\
-             http: {{addr: \"127.0.0.1:0\", secret: of-the-tests}}\n"
+             http: {{addr: \"{host}:0\", secret: of-the-tests{tls}}}\n"
         );
         if let Some((user, password)) = &credentials {
             let line = run("htpasswd", &["-Bbn", user, password]);
@@ -52,29 +62,32 @@ impl DockerRegistry {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let port = log
+        let port: u16 = log
             .by_ref()
             .map(|line| line.expect("docker-registry is needed for this test"))
             .find_map(|line| {
-                let (_, rest) = line.split_once("listening on 127.0.0.1:")?;
-                rest.split(|c: char| !c.is_ascii_digit())
-                    .next()?
-                    .parse()
-                    .ok()
+                let (_, rest) = line.split_once(&format!("listening on {host}:"))?;
+                let port = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+                port.parse().ok()
             })
             .expect("docker-registry says where it listens");
+        let name = if host == "127.0.0.1" {
+            "localhost"
+        } else {
+            host
+        };
         std::thread::spawn(move || log.for_each(drop));
         Self {
             process,
             _folder: folder,
-            port,
+            address: format!("{name}:{port}"),
             credentials,
         }
     }
 
     /// What to import for the repository `name`.
     pub(crate) fn url(&self, name: &str) -> String {
-        format!("docker://localhost:{}/{name}", self.port)
+        format!("docker://{}/{name}", self.address)
     }
 
     /// Copies with skopeo, from a source in its words.
