@@ -8,7 +8,7 @@ use contree_records::{Records, Segment};
 use crate::bench::Bench;
 
 /// The folders under an image, as the records have them.
-async fn chain(bench: &Bench, image: ImageId) -> Vec<Segment> {
+pub(crate) async fn chain(bench: &Bench, image: ImageId) -> Vec<Segment> {
     let records = Records::open(&bench.data().join("records.db"))
         .await
         .unwrap();
