@@ -2,15 +2,15 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`engine`] | start, end, and what all parts share |
-//! | [`identity`] | tokens, permissions, whoami |
-//! | [`operation`] | accepting, whose turn it is, ending, showing |
-//! | [`run`] | one run: plan, sandbox, supervision, commit |
-//! | [`import_job`] | one import |
-//! | [`events`] | the event log, its readers, results folded from it |
-//! | [`layers`] | what a run stands on, and keeping that short |
-//! | [`images`], [`files`], [`processes`] | the rest of what callers ask for |
-//! | [`recover`], [`gc`] | order after a crash, and over time |
+//! | `engine` | start, end, and what all parts share |
+//! | `identity` | tokens, permissions, whoami |
+//! | `operation` | accepting, whose turn it is, ending, showing |
+//! | `run` | one run: plan, sandbox, supervision, commit |
+//! | `import_job` | one import |
+//! | `events` | the event log, its readers, results folded from it |
+//! | `layers` | what a run stands on, and keeping that short |
+//! | `images`, `files`, `processes` | the rest of what callers ask for |
+//! | `recover`, `gc` | order after a crash, and over time |
 //!
 //! The server uses this crate alone; [`Engine`] has all it calls.
 

@@ -2,7 +2,7 @@
 //!
 //! The SQL is portable on purpose (see `migrations/`), so that PostgreSQL can stand beside SQLite
 //! later. Reads go through a small pool of connections. Every write is a [`Change`] that the one
-//! writer applies, many of them in one transaction when they come at once ([`writer`]).
+//! writer applies, many of them in one transaction when they come at once.
 
 #![forbid(unsafe_code)]
 
