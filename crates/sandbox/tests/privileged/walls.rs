@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use contree_sandbox::{Limits, SpawnError};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::world::{World, finish, line, within};
 
@@ -190,8 +192,16 @@ async fn privileged_a_killed_init_is_a_lost_sandbox() {
     for launcher in launchers() {
         victims.extend(children(launcher.as_raw_nonzero().get()));
     }
-    for pid in victims {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    let dying: Vec<_> = victims
+        .into_iter()
+        .filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        .inspect(|init| {
+            let _ = pidfd_send_signal(init, rustix::process::Signal::KILL);
+        })
+        .collect();
+    // A ready one that is still dying cannot be told from one that lives.
+    for init in &dying {
+        poll(&mut [PollFd::new(init, PollFlags::IN)], None).unwrap();
     }
     assert_eq!(within(running.exit).await, Err(contree_sandbox::Lost));
     within(sandbox.gone()).await;
