@@ -1,24 +1,23 @@
-//! A real Debian, where there is one: `/var/tmp/debian.tar`, as `mmdebstrap` makes it.
+//! A real Debian, where the test runner names one: `CONTREE_TEST_ROOTFS`.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::world::World;
 
-const ARCHIVE: &str = "/var/tmp/debian.tar";
-
 #[tokio::test]
 async fn privileged_debians_tools_work() {
-    if !Path::new(ARCHIVE).exists() {
+    let Some(archive) = std::env::var_os("CONTREE_TEST_ROOTFS") else {
+        println!("not run: CONTREE_TEST_ROOTFS names no tar of a Debian root");
         return;
-    }
+    };
     let world = World::new().await;
     let layer = world.store().join("layers/debian");
     std::fs::create_dir(&layer).unwrap();
     let unpacked = Command::new("tar")
         .arg("-C")
         .arg(&layer)
-        .args(["-xpf", ARCHIVE])
+        .arg("-xpf")
+        .arg(archive)
         .status();
     assert!(unpacked.unwrap().success());
     let script = "set -e
