@@ -105,9 +105,10 @@ impl EventLog {
             all &= inner.add(self.cap, Some(spid), data);
         }
         inner.flush();
-        let size = inner.size;
-        drop(inner);
-        self.progress.send_modify(|progress| progress.size = size);
+        // Told under the lock: two appends at once, a process's input and its output, must not
+        // tell their sizes in the wrong order, or readers would miss the later one.
+        self.progress
+            .send_modify(|progress| progress.size = inner.size);
         all
     }
 
@@ -127,7 +128,6 @@ impl EventLog {
             tracing::error!(%error, path = %self.path.display(), "an event log is incomplete");
         }
         let size = inner.size;
-        drop(inner);
         self.progress
             .send_modify(|progress| *progress = Progress { size, ended: true });
     }
@@ -315,6 +315,27 @@ mod tests {
         text.split_inclusive(|&byte| byte == b'\n')
             .map(|line| line::head(line).map(|head| (head.id, head.kind)).unwrap())
             .collect()
+    }
+
+    #[test]
+    fn readers_are_told_of_the_last_of_many_appends_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(folder.path(), OperationId::new());
+        let log = EventLog::new(path.clone(), u64::MAX);
+        log.open().unwrap();
+        for _ in 0..200 {
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for _ in 0..5 {
+                            log.append(1, chunk("x"));
+                        }
+                    });
+                }
+            });
+            let size = std::fs::metadata(&path).unwrap().len();
+            assert_eq!(log.watch().borrow().size, size);
+        }
     }
 
     #[test]
