@@ -1,6 +1,6 @@
 //! What the end-to-end scenarios stand on: a real server in a folder of its own ([`Server`]), the
-//! real command line with a home of its own ([`Contree`]), a real registry ([`Registry`]), and
-//! root filesystems to import ([`rootfs`]).
+//! real command line with a home of its own ([`Contree`]), a real registry ([`Registry`]),
+//! published Python packages ([`python`]), and root filesystems to import ([`rootfs`]).
 //!
 //! `cargo xtask test` builds and installs what they need and names it in the environment:
 //! `CONTREE_TEST_BIN` is the folder with `contree` and `contree-sandbox`, `CONTREE_TEST_ROOTFS` a
@@ -14,6 +14,7 @@
 mod contree;
 mod folder;
 mod operations;
+pub mod python;
 mod registry;
 pub mod rootfs;
 mod server;

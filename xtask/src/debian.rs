@@ -39,6 +39,8 @@ pub(crate) const NETWORK: &[Need] = &[
     need("perl", "perl-base"),
     need("getent", "libc-bin"),
 ];
+/// What makes virtual environments for the published clients.
+pub(crate) const PYTHON: &[Need] = &[need("python3", "python3-venv")];
 
 /// Debian's release that root filesystems are made of.
 const SUITE: &str = "bookworm";

@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             debian::REGISTRY,
             debian::PASSWORDS,
             debian::NETWORK,
+            debian::PYTHON,
         ])?;
         settings.push(("CONTREE_TEST_ROOTFS", debian::rootfs()?));
     }

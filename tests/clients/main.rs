@@ -1,0 +1,15 @@
+//! The published clients of the hosted service, unmodified from PyPI, against a real server.
+//!
+//! Each module runs one pytest suite of this project's own, a folder beside it, which walks
+//! through what the client offers. What the suites print is shown at the end of the test run.
+
+mod environments;
+
+use contree_e2e::{Server, Settings, rootfs};
+
+/// A server with a Debian image as `debian:bookworm`.
+async fn debian_server() -> Server {
+    let server = Server::start(Settings::default());
+    server.import(&rootfs::debian(), "debian:bookworm").await;
+    server
+}
