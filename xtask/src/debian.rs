@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
@@ -13,10 +13,37 @@ use crate::programs;
 pub(crate) struct Need {
     program: &'static str,
     package: &'static str,
+    /// Arguments with which the program succeeds only when the whole package is there; none when
+    /// the program alone tells.
+    probe: &'static [&'static str],
 }
 
 const fn need(program: &'static str, package: &'static str) -> Need {
-    Need { program, package }
+    Need {
+        program,
+        package,
+        probe: &[],
+    }
+}
+
+impl Need {
+    const fn probed_by(self, probe: &'static [&'static str]) -> Self {
+        Self { probe, ..self }
+    }
+
+    fn is_met(&self) -> bool {
+        let Some(program) = programs::find(self.program) else {
+            return false;
+        };
+        self.probe.is_empty()
+            || Command::new(program)
+                .args(self.probe)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+    }
 }
 
 /// What the server itself calls.
@@ -39,8 +66,10 @@ pub(crate) const NETWORK: &[Need] = &[
     need("perl", "perl-base"),
     need("getent", "libc-bin"),
 ];
-/// What makes virtual environments for the published clients.
-pub(crate) const PYTHON: &[Need] = &[need("python3", "python3-venv")];
+/// What makes virtual environments for the published clients. Debian's Python comes without the
+/// modules that make them.
+pub(crate) const PYTHON: &[Need] =
+    &[need("python3", "python3-venv").probed_by(&["-c", "import venv, ensurepip"])];
 
 /// Debian's release that root filesystems are made of.
 const SUITE: &str = "bookworm";
@@ -57,7 +86,7 @@ pub(crate) fn install(needs: &[&[Need]]) -> anyhow::Result<()> {
         .iter()
         .copied()
         .flatten()
-        .filter(|n| programs::find(n.program).is_none())
+        .filter(|need| !need.is_met())
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -67,7 +96,7 @@ pub(crate) fn install(needs: &[&[Need]]) -> anyhow::Result<()> {
     if programs::find("apt-get").is_none() {
         let names: Vec<&str> = missing.iter().map(|n| n.program).collect();
         bail!(
-            "these programs are missing: {}; on Debian they are the packages {listed}: install \
+            "these programs are missing or incomplete: {}; on Debian they are the packages {listed}: install \
              your system's own and run this again",
             names.join(", ")
         );
