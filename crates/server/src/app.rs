@@ -12,7 +12,7 @@ use contree_engine::Engine;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::http::error;
+use crate::http::{encoding, error};
 use crate::routes;
 
 /// Shared by all routes; cheap to clone.
@@ -43,6 +43,7 @@ pub(crate) fn router(app: App) -> Router {
         // Innermost first: a panic becomes an answer, and that answer is logged like any other.
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn(finish))
+        .layer(middleware::from_fn(encoding::compress))
         .with_state(app)
 }
 

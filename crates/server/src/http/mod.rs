@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod caller;
+pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod query;
 pub(crate) mod sse;
