@@ -5,10 +5,10 @@ use contree_api::instance::InstanceSpawnRequest;
 use contree_api::whoami::Permission;
 use contree_api::{ErrorKind, FileId, ProjectId, Timestamp};
 use contree_images::{FileError, FileWriter, StoreError};
-use contree_records::{Change, NewFile, Page};
+use contree_records::{Change, NewFile};
 use uuid::Uuid;
 
-use crate::{Engine, Error, FileFilter, Identity};
+use crate::{Engine, Error, Identity, Page};
 
 /// Bytes between looks at the free space while an upload goes on.
 const SPACE_EVERY: u64 = 16 * 1024 * 1024;
@@ -128,19 +128,9 @@ impl Engine {
     ///
     /// # Errors
     /// `Forbidden` without `list`.
-    pub async fn files(
-        &self,
-        identity: &Identity,
-        filter: &FileFilter,
-    ) -> Result<Vec<File>, Error> {
+    pub async fn files(&self, identity: &Identity, page: &Page) -> Result<Vec<File>, Error> {
         identity.require(Permission::List)?;
-        let page = Page {
-            limit: filter.limit,
-            offset: filter.offset,
-            since: filter.since,
-            until: filter.until,
-        };
-        Ok(self.records().files(identity.project_id, &page).await?)
+        Ok(self.records().files(identity.project_id, page).await?)
     }
 
     /// Sees that the attached files of a run are there, and that they stay.

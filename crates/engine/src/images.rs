@@ -8,10 +8,10 @@ use contree_api::inspect::DirectoryList;
 use contree_api::whoami::Permission;
 use contree_api::{ErrorKind, ImageId, ProjectId, Tag, Timestamp};
 use contree_images::{PathError, View};
-use contree_records::{Change, ImageGround, ImageQuery, Page};
+use contree_records::{Change, ImageGround};
 
 use crate::layers::GroundError;
-use crate::{Engine, Error, Identity, ImageFilter, ImageKind};
+use crate::{Engine, Error, Identity, ImageFilter};
 
 /// Images remembered at most.
 const REMEMBERED: usize = 1_024;
@@ -66,22 +66,7 @@ impl Engine {
         filter: &ImageFilter,
     ) -> Result<Vec<Image>, Error> {
         identity.require(Permission::List)?;
-        let query = ImageQuery {
-            page: Page {
-                limit: filter.limit,
-                offset: filter.offset,
-                since: filter.since,
-                until: filter.until,
-            },
-            tagged: filter.tagged,
-            tag_prefix: filter.tag_prefix.clone(),
-            id: filter.uuid,
-            kind: filter.kind.map(|kind| match kind {
-                ImageKind::Run => contree_records::ImageKind::Run,
-                ImageKind::Import => contree_records::ImageKind::Import,
-            }),
-        };
-        Ok(self.records().images(identity.project_id, &query).await?)
+        Ok(self.records().images(identity.project_id, filter).await?)
     }
 
     /// One image.

@@ -21,7 +21,6 @@ mod engine;
 mod error;
 mod events;
 mod files;
-mod filter;
 mod gc;
 mod identity;
 mod images;
@@ -42,10 +41,11 @@ pub use engine::{Activity, Engine, FirstStart, StartError};
 pub use error::{Error, ErrorKind};
 pub use events::{EventLine, EventQuery, EventStream};
 pub use files::Upload;
-pub use filter::{FileFilter, ImageFilter, ImageKind, OperationFilter};
 pub use gc::{SweepError, Swept};
 pub use identity::Identity;
 pub use images::ImageFile;
 
+/// What lists can be narrowed by.
+pub use contree_records::{ImageFilter, ImageKind, OperationFilter, Page};
 /// What this machine offers to sandboxes, for `contree doctor`.
 pub use contree_sandbox::probe;

@@ -71,7 +71,7 @@ pub struct ImageGround {
 
 /// Which images to list.
 #[derive(Debug, Clone, Default)]
-pub struct ImageQuery {
+pub struct ImageFilter {
     /// The window.
     pub page: Page,
     /// Only tagged ones.
@@ -171,7 +171,7 @@ impl Records {
     pub async fn images(
         &self,
         project: ProjectId,
-        query: &ImageQuery,
+        query: &ImageFilter,
     ) -> Result<Vec<Image>, Error> {
         let (own, public) = (project.to_string(), PUBLIC.to_string());
         let must_be_tagged = query.tagged || query.tag_prefix.is_some();
@@ -217,13 +217,13 @@ impl Records {
     /// # Errors
     /// [`Error::Query`] when the database fails.
     pub async fn image(&self, project: ProjectId, image: ImageId) -> Result<Option<Image>, Error> {
-        let query = ImageQuery {
+        let query = ImageFilter {
             page: Page {
                 limit: 1,
                 ..Page::default()
             },
             id: Some(image),
-            ..ImageQuery::default()
+            ..ImageFilter::default()
         };
         Ok(self.images(project, &query).await?.pop())
     }

@@ -102,7 +102,7 @@ pub struct Operation {
 
 /// Which operations to list.
 #[derive(Debug, Clone, Default)]
-pub struct OperationQuery {
+pub struct OperationFilter {
     /// The window.
     pub page: Page,
     /// Only in this state; all that have not ended are PENDING here.
@@ -215,7 +215,7 @@ impl Records {
     pub async fn operations(
         &self,
         project: ProjectId,
-        query: &OperationQuery,
+        query: &OperationFilter,
     ) -> Result<Vec<Operation>, Error> {
         let mut sql = QueryBuilder::new(
             "SELECT id, project, token, kind, status, error, '' AS request, image, result_image, \

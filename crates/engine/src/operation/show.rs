@@ -13,7 +13,7 @@ use contree_api::operation::{
 };
 use contree_api::whoami::Permission;
 use contree_api::{OperationId, ProjectId};
-use contree_records::{Operation, OperationQuery, Page};
+use contree_records::Operation;
 
 use super::live::{Asked, Live};
 use crate::engine::Engine;
@@ -40,19 +40,9 @@ impl Engine {
         {
             return Ok(self.live_operations(identity.project_id, filter, status));
         }
-        let query = OperationQuery {
-            page: Page {
-                limit: filter.limit,
-                offset: filter.offset,
-                since: filter.since,
-                until: filter.until,
-            },
-            status: filter.status,
-            kind: filter.kind,
-        };
         let stored = self
             .records()
-            .operations(identity.project_id, &query)
+            .operations(identity.project_id, filter)
             .await?;
         Ok(stored
             .into_iter()
@@ -70,18 +60,19 @@ impl Engine {
         filter: &OperationFilter,
         status: OperationStatus,
     ) -> Vec<OperationSummary> {
+        let page = filter.page;
         let mut found: Vec<Arc<Live>> = self.live_set().of_project(project);
         found.retain(|live| {
             live.status() == status
                 && filter.kind.is_none_or(|kind| live.kind() == kind)
-                && filter.since.is_none_or(|since| live.created_at >= since)
-                && filter.until.is_none_or(|until| live.created_at <= until)
+                && page.since.is_none_or(|since| live.created_at >= since)
+                && page.until.is_none_or(|until| live.created_at <= until)
         });
         found.sort_by_key(|live| std::cmp::Reverse((live.created_at, live.id)));
         found
             .iter()
-            .skip(filter.offset as usize)
-            .take(filter.limit as usize)
+            .skip(page.offset as usize)
+            .take(page.limit as usize)
             .map(|live| live.summary())
             .collect()
     }

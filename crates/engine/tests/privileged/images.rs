@@ -5,7 +5,7 @@ use std::time::Duration;
 use contree_api::event::EventData;
 use contree_api::image::{ImageImportRequest, Registry};
 use contree_api::operation::OperationStatus;
-use contree_engine::{ErrorKind, FileFilter, ImageFilter, ImageKind};
+use contree_engine::{ErrorKind, Page, ImageFilter, ImageKind};
 
 use crate::bench::{Bench, shell, tiny_root};
 
@@ -254,7 +254,7 @@ async fn privileged_uploads() {
     drop(upload);
     assert!(
         engine
-            .files(identity, &FileFilter::default())
+            .files(identity, &Page::default())
             .await
             .unwrap()
             .is_empty()
@@ -268,7 +268,7 @@ async fn privileged_uploads() {
     );
     assert_eq!(
         engine
-            .files(identity, &FileFilter::default())
+            .files(identity, &Page::default())
             .await
             .unwrap(),
         [file]

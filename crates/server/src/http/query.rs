@@ -13,6 +13,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use contree_api::limits::{DEFAULT_PAGE, MAX_PAGE};
 use contree_api::time::{Timestamp, parse_moment};
+use contree_engine::Page;
 use percent_encoding::percent_decode;
 
 use super::error::ApiError;
@@ -142,17 +143,19 @@ impl Query {
             .map_err(|error| bad(name, text, &error))
     }
 
-    /// `limit` and `offset` of a list.
-    pub(crate) fn page(&self) -> Result<(u32, u32), ApiError> {
+    /// `limit`, `offset`, `since` and `until` of a list.
+    pub(crate) fn page(&self) -> Result<Page, ApiError> {
         let limit = self
             .number("limit", 1..=u64::from(MAX_PAGE))?
             .unwrap_or(DEFAULT_PAGE.into());
         let offset = self.number("offset", 0..=u64::from(u32::MAX))?.unwrap_or(0);
         // Both fit: the ranges above end below.
-        Ok((
-            u32::try_from(limit).unwrap_or(MAX_PAGE),
-            u32::try_from(offset).unwrap_or(u32::MAX),
-        ))
+        Ok(Page {
+            limit: u32::try_from(limit).unwrap_or(MAX_PAGE),
+            offset: u32::try_from(offset).unwrap_or(u32::MAX),
+            since: self.moment("since")?,
+            until: self.moment("until")?,
+        })
     }
 }
 
@@ -249,11 +252,9 @@ mod tests {
 
     #[test]
     fn numbers() {
-        assert_eq!(Query::parse("").page().unwrap(), (100, 0));
-        assert_eq!(
-            Query::parse("limit=1000&offset=7").page().unwrap(),
-            (1000, 7)
-        );
+        assert_eq!(Query::parse("").page().unwrap(), Page::default());
+        let page = Query::parse("limit=1000&offset=7").page().unwrap();
+        assert_eq!((page.limit, page.offset), (1000, 7));
         for (query, message) in [
             (
                 "limit=0",

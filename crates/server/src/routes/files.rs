@@ -7,7 +7,6 @@ use axum::routing::get;
 use axum::{Json, Router};
 use contree_api::file::{File, FileList, FileResponse};
 use contree_api::whoami::Permission;
-use contree_engine::FileFilter;
 
 use crate::app::App;
 use crate::http::body::BoundedBody;
@@ -26,16 +25,8 @@ async fn list(
     caller: Caller,
     query: Query,
 ) -> Result<Json<FileList>, ApiError> {
-    let (limit, offset) = query.page()?;
-    let filter = FileFilter {
-        limit,
-        offset,
-        since: query.moment("since")?,
-        until: query.moment("until")?,
-    };
-    Ok(Json(FileList {
-        files: app.engine.files(&caller, &filter).await?,
-    }))
+    let files = app.engine.files(&caller, &query.page()?).await?;
+    Ok(Json(FileList { files }))
 }
 
 /// Streams the body to disk; a body that breaks off leaves nothing.

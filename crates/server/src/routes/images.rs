@@ -27,7 +27,6 @@ async fn list(
     caller: Caller,
     query: Query,
 ) -> Result<Json<ImageList>, ApiError> {
-    let (limit, offset) = query.page()?;
     let tag_prefix = query.value::<Tag>("tag")?;
     // `?tagged` alone and any value but 0 turn it on; a prefix implies it.
     let tagged = query.present("tagged") || tag_prefix.is_some();
@@ -36,14 +35,11 @@ async fn list(
         _ => ImageKind::Import,
     });
     let filter = ImageFilter {
-        limit,
-        offset,
+        page: query.page()?,
         tagged,
         tag_prefix,
-        uuid: query.value("uuid")?,
+        id: query.value("uuid")?,
         kind,
-        since: query.moment("since")?,
-        until: query.moment("until")?,
     };
     let images = app.engine.images(&caller, &filter).await?;
     Ok(Json(ImageList { images }))

@@ -31,18 +31,14 @@ async fn list(
     caller: Caller,
     query: Query,
 ) -> Result<Json<Vec<OperationSummary>>, ApiError> {
-    let (limit, offset) = query.page()?;
     let filter = OperationFilter {
-        limit,
-        offset,
+        page: query.page()?,
         status: query.one_of("status", &OperationStatus::ALL, OperationStatus::name)?,
         kind: query.one_of(
             "kind",
             &[OperationKind::ImageImport, OperationKind::Instance],
             OperationKind::name,
         )?,
-        since: query.moment("since")?,
-        until: query.moment("until")?,
     };
     Ok(Json(app.engine.operations(&caller, &filter).await?))
 }

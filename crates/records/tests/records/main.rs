@@ -1,0 +1,10 @@
+//! The records on real files.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod files;
+mod images;
+mod operations;
+mod tokens;
+mod world;
+mod writing;
