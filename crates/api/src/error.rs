@@ -61,11 +61,14 @@ impl ErrorKind {
 
 /// The body of every answer that is not a success: `{"error": …, "status": N}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Error))]
 pub struct ErrorBody {
     /// One sentence that names what was wrong, or (from other servers) structured errors.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::error_value))]
     pub error: serde_json::Value,
     /// The HTTP status, repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = 400))]
     pub status: Option<u16>,
 }
 

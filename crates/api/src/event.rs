@@ -57,6 +57,21 @@ pub enum EventData {
 }
 
 impl EventData {
+    /// All names on the wire.
+    pub const TYPE_NAMES: [&str; 11] = [
+        "init",
+        "spawn",
+        "stdin",
+        "stdout",
+        "stderr",
+        "exit",
+        "truncated",
+        "size_cap",
+        "network",
+        "shutdown",
+        "completion",
+    ];
+
     /// The name on the wire.
     #[must_use]
     pub const fn type_name(&self) -> &'static str {
@@ -78,14 +93,17 @@ impl EventData {
 
 /// Payload of `init`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventDataInit))]
 pub struct Init {
     /// UTC, nine fractional digits.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime, example = "2026-06-08T20:00:00.000000000Z"))]
     pub started_at: String,
     /// Internal runtime directory.
     pub runtime_path: String,
     /// Always false.
     pub verbose: bool,
     /// Pid of the sandbox's init, 1.
+    #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub init_pid: i32,
     /// Hostname inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +113,7 @@ pub struct Init {
     pub kernel: Option<String>,
     /// Such as `x86_64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "x86_64"))]
     pub machine: Option<String>,
     /// Unique for this operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +122,7 @@ pub struct Init {
 
 /// Payload of `network`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventDataNetwork))]
 pub struct Network {
     /// Counters at the start.
     pub interfaces: Vec<Interface>,
@@ -116,12 +136,15 @@ pub struct Network {
 
 /// What was configured for a sandbox's network.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = NetworkConfiguration))]
 pub struct NetworkConfig {
     /// Address with prefix length.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "10.0.0.5/24"))]
     pub ip4: Option<String>,
     /// Gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "10.0.0.1"))]
     pub ip4_gw: Option<String>,
     /// First resolver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,8 +153,10 @@ pub struct NetworkConfig {
 
 /// Counters of one interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = NetworkInterface))]
 pub struct Interface {
     /// Such as `eth0`.
+    #[cfg_attr(feature = "openapi", schema(example = "eth0"))]
     pub name: String,
     /// Bytes received.
     pub rx_bytes: u64,
@@ -153,20 +178,26 @@ pub struct Interface {
 
 /// Payload of `spawn`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventDataSpawn))]
 pub struct Spawn {
     /// Pid inside the sandbox.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub pid: i32,
     /// Executable as started.
+    #[cfg_attr(feature = "openapi", schema(example = "/bin/sh"))]
     pub command: String,
     /// Its arguments.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["-c", "echo hi"])))]
     pub args: Vec<String>,
     /// Whether through a shell.
     pub shell: bool,
     /// Working directory.
     pub cwd: String,
     /// User.
+    #[cfg_attr(feature = "openapi", schema(format = Int64))]
     pub uid: u32,
     /// Group.
+    #[cfg_attr(feature = "openapi", schema(format = Int64))]
     pub gid: u32,
     /// Seconds until SIGKILL.
     pub timeout: u32,
@@ -179,18 +210,22 @@ pub struct Spawn {
 
 /// Payload of `stdin`, `stdout` and `stderr`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventDataStream))]
 pub struct Chunk {
     /// The bytes, encoded.
+    #[cfg_attr(feature = "openapi", schema(example = "hello world\n"))]
     pub value: String,
     /// How.
     pub encoding: Encoding,
     /// Always false.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(example = false))]
     pub truncated: bool,
 }
 
 /// A stream of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum StreamName {
     /// Input.
@@ -203,6 +238,7 @@ pub enum StreamName {
 
 /// Payload of `truncated`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventDataTruncated))]
 pub struct Truncated {
     /// Which stream.
     pub stream: StreamName,
@@ -214,8 +250,10 @@ pub struct Truncated {
 
 /// Payload of `exit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventDataExit))]
 pub struct Exit {
     /// Pid inside the sandbox.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub pid: i32,
     /// 0 to 255; −1 when killed.
     pub code: i32,
@@ -234,6 +272,7 @@ pub struct Exit {
 
 /// Resource usage in an `exit` event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventResources))]
 pub struct ExitResources {
     /// Microseconds in user space.
     pub user_time_us: i64,
@@ -269,8 +308,10 @@ pub struct ExitResources {
 
 /// Payload of `size_cap`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventDataSizeCap))]
 pub struct SizeCap {
     /// The cap in bytes.
+    #[cfg_attr(feature = "openapi", schema(example = 104_857_600))]
     pub limit_bytes: u64,
     /// Size of the log when it was reached.
     pub file_size: u64,
@@ -278,6 +319,7 @@ pub struct SizeCap {
 
 /// Why a sandbox winds down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ShutdownReason {
     /// The command ended by itself.
@@ -292,8 +334,10 @@ pub enum ShutdownReason {
 
 /// Payload of `shutdown`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventDataShutdown))]
 pub struct Shutdown {
     /// UTC, nine fractional digits.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime, example = "2026-06-08T20:01:34.567890123Z"))]
     pub stopped_at: String,
     /// Why.
     pub reason: ShutdownReason,
@@ -301,8 +345,10 @@ pub struct Shutdown {
 
 /// Payload of `completion`, always the last event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventDataCompletion))]
 pub struct Completion {
     /// One of the terminal three.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::terminal_status))]
     pub status: OperationStatus,
     /// The image of a success; null for disposable runs.
     pub result_image_uuid: Option<ImageId>,

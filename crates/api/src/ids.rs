@@ -61,6 +61,20 @@ macro_rules! id_type {
                     .map_err(|_| InvalidId { what: $what })
             }
         }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                crate::schema::uuid_schema()
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                crate::schema::UUID.into()
+            }
+        }
     };
 }
 

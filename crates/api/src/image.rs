@@ -9,6 +9,7 @@ use crate::{ImageId, OperationId, Tag, Timestamp};
 
 /// An image as lists and lookups show it. An image with several tags appears once per tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Image {
     /// The image's id.
     pub uuid: ImageId,
@@ -25,6 +26,7 @@ pub struct Image {
 
 /// `GET /images`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ImageListResponse))]
 pub struct ImageList {
     /// Newest first, ties by id.
     pub images: Vec<Image>,
@@ -81,6 +83,7 @@ impl fmt::Display for ImageRef {
 
 /// Body of `PATCH /images/{uuid}/tag`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TagUpdate {
     /// The tag to set; moved here when another image of the project has it.
     pub tag: Tag,
@@ -89,12 +92,15 @@ pub struct TagUpdate {
 /// Registry credentials. Shown nowhere: `Debug` hides the password, and answers carry
 /// [`MASKED`] in its place.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RegistryCredentials))]
 pub struct Credentials {
     /// User name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "myuser"))]
     pub username: Option<String>,
     /// Password or access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = Password, example = "secret"))]
     pub password: Option<String>,
 }
 
@@ -123,9 +129,14 @@ impl fmt::Debug for Credentials {
 
 /// Where an import comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RegistrySource))]
 pub struct Registry {
     /// `docker://HOST/REPO[:TAG|@DIGEST]`, or (beyond the contract) `upload:FILE_UUID` for an
     /// uploaded archive.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "docker://docker.io/busybox:latest")
+    )]
     pub url: String,
     /// For registries that ask for them; kept only as long as the import runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,6 +145,7 @@ pub struct Registry {
 
 /// Body of `POST /images/import`, and (masked) the metadata of the operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageImportRequest {
     /// The source.
     pub registry: Registry,
@@ -142,11 +154,16 @@ pub struct ImageImportRequest {
     pub tag: Option<Tag>,
     /// Seconds; default 300, at most 3600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(minimum = 1, maximum = 3600, default = 300)
+    )]
     pub timeout: Option<u32>,
 }
 
 /// Answer to `POST /images/import`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageImportResponse {
     /// The operation.
     pub uuid: OperationId,

@@ -14,9 +14,11 @@ pub type EnvMap = BTreeMap<String, Option<String>>;
 
 /// What a run may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = InstanceResourcesLimits))]
 pub struct ResourceLimits {
     /// Most bytes the run may write; default 12 GiB.
     #[serde(default = "default_max_layer_bytes")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, default = default_max_layer_bytes, example = 1_073_741_824))]
     pub max_layer_bytes: u64,
 }
 
@@ -34,9 +36,11 @@ const fn default_max_layer_bytes() -> u64 {
 
 /// Network of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = InstanceNetworking))]
 pub struct Networking {
     /// Whether the run reaches the outside; default true. Loopback is always there.
     #[serde(default = "yes")]
+    #[cfg_attr(feature = "openapi", schema(default = yes))]
     pub enabled: bool,
 }
 
@@ -52,57 +56,76 @@ const fn yes() -> bool {
 
 /// An uploaded file placed into the sandbox before the command starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AttachedFile {
     /// The uploaded file.
     pub uuid: FileId,
     /// Owner; default 0.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, default = 0))]
     pub uid: u32,
     /// Group; default 0.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, default = 0))]
     pub gid: u32,
     /// Octal text such as `"0644"`, `"4755"`, `"0o644"`, or a full `st_mode`; default 0644.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(default = "0644"))]
     pub mode: Option<String>,
 }
 
 /// Body of `POST /instances`, and the metadata of the operation (there with `image` resolved).
 /// Unknown keys are ignored. Omitted keys have the defaults named at each field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InstanceSpawnRequest {
     /// A shell expression when `shell`, else an executable (looked up in `PATH`).
+    #[cfg_attr(feature = "openapi", schema(example = "/bin/app"))]
     pub command: String,
     /// The image to start from.
     pub image: ImageRef,
     /// Keep nothing of what the run writes; default false.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(default = false))]
     pub disposable: bool,
     /// Default `linuxkit`.
     #[serde(default = "default_hostname")]
+    #[cfg_attr(feature = "openapi", schema(default = default_hostname))]
     pub hostname: String,
     /// Arguments when not `shell`; with `shell` they become `$0`'s positional parameters.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(default = json!([]), example = json!(["arg1", "arg2"])))]
     pub args: Vec<String>,
     /// Run through `$SHELL` or `/bin/sh -c`; default false.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(default = false))]
     pub shell: bool,
     /// Added to the image's environment; default none.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, Option<String>>>, example = json!({"KEY1": "value1"})))]
     pub env: Option<EnvMap>,
     /// Keep the merged environment with the resulting image; default false.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(default = false))]
     pub preserve_env: bool,
     /// Keep the initial working directory with the resulting image; default false.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(default = false))]
     pub preserve_cwd: bool,
     /// Absolute, or empty for the image's own, else `/`; made when missing.
     #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^((/[^/]*)+/?)?$", default = "", example = "/app")
+    )]
     pub cwd: String,
     /// User; default 0.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, default = 0))]
     pub uid: u32,
     /// Group; default 0.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, default = 0))]
     pub gid: u32,
     /// Limits; default see [`ResourceLimits`].
     #[serde(default)]
@@ -115,12 +138,18 @@ pub struct InstanceSpawnRequest {
     pub stdin: Option<ClosableStreamRepr>,
     /// Seconds; default 600, at most 3600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(minimum = 1, maximum = 3600, default = 600, example = 60)
+    )]
     pub timeout: Option<u32>,
     /// Bytes of each stream kept in the log; default 1 MiB, at most 10 MiB.
     #[serde(default = "default_truncate")]
+    #[cfg_attr(feature = "openapi", schema(maximum = 10_485_760, default = default_truncate, example = 65_535))]
     pub truncate_output_at: u64,
     /// Destination path → uploaded file; default none.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(example = json!({"/root/hello.txt": {"uuid": "a9165a5d-5c86-4bd8-8ee4-ae46c19cf45d", "mode": "0644"}})))]
     pub files: BTreeMap<String, AttachedFile>,
 }
 
@@ -173,44 +202,59 @@ pub struct InstanceSpawnResponse {
 
 /// Body of `POST /operations/{id}/subprocesses`: a further process in a running sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExecSpec {
     /// As in [`InstanceSpawnRequest::command`].
+    #[cfg_attr(feature = "openapi", schema(example = "/bin/app"))]
     pub command: String,
     /// As in [`InstanceSpawnRequest::args`].
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(default = json!([]), example = json!(["arg1", "arg2"])))]
     pub args: Vec<String>,
     /// As in [`InstanceSpawnRequest::shell`].
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(default = false))]
     pub shell: bool,
     /// As in [`InstanceSpawnRequest::env`].
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, Option<String>>>))]
     pub env: Option<EnvMap>,
     /// As in [`InstanceSpawnRequest::cwd`].
     #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(pattern = "^((/[^/]*)+/?)?$", default = "")
+    )]
     pub cwd: String,
     /// As in [`InstanceSpawnRequest::uid`].
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, default = 0))]
     pub uid: u32,
     /// As in [`InstanceSpawnRequest::gid`].
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, default = 0))]
     pub gid: u32,
     /// As in [`InstanceSpawnRequest::stdin`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<ClosableStreamRepr>,
     /// As in [`InstanceSpawnRequest::truncate_output_at`].
     #[serde(default = "default_truncate")]
+    #[cfg_attr(feature = "openapi", schema(maximum = 10_485_760, default = default_truncate, example = 65_535))]
     pub truncate_output_at: u64,
 }
 
 /// Answer to a subprocess create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SubprocessCreated))]
 pub struct Spid {
     /// The process in its sandbox: 1 is the command, 2 and up are later ones.
+    #[cfg_attr(feature = "openapi", schema(minimum = 2))]
     pub spid: u32,
 }
 
 /// What a process used, in the units of getrusage unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = InstanceResources))]
 #[serde(default)]
 pub struct Resources {
     /// Block input operations.
@@ -249,6 +293,7 @@ pub struct Resources {
 
 /// How a process ended, or that it runs: then `exit_code` and `signal` are both −1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct ProcessState {
     /// Never true.
@@ -283,6 +328,7 @@ impl Default for ProcessState {
 
 /// Result of a process, folded from its events.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct InstanceResult {
     /// What it used.

@@ -16,6 +16,8 @@ pub mod inspect;
 pub mod instance;
 pub mod limits;
 pub mod operation;
+#[cfg(feature = "openapi")]
+pub mod schema;
 pub mod stream;
 pub mod tag;
 pub mod time;

@@ -8,6 +8,7 @@ use crate::{ImageId, OperationId, Tag, Timestamp};
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OperationKind {
     /// An import.
@@ -19,6 +20,7 @@ pub enum OperationKind {
 /// Where an operation is in its life: PENDING → ASSIGNED → EXECUTING → one of the terminal
 /// three. A terminal state is never left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum OperationStatus {
     /// Accepted, waiting for its turn.
@@ -79,6 +81,7 @@ impl OperationKind {
 
 /// An item of `GET /operations`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OperationSummary {
     /// The operation's id.
     pub uuid: OperationId,
@@ -87,6 +90,7 @@ pub struct OperationSummary {
     /// Where it is.
     pub status: OperationStatus,
     /// Why it failed, else null.
+    #[cfg_attr(feature = "openapi", schema(example = "spawn failed: no such file"))]
     pub error: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
@@ -126,6 +130,7 @@ pub struct InstanceMetadata {
 
 /// What an operation made.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OperationResult {
     /// The image; null for disposable runs.
     pub image: Option<ImageId>,
@@ -141,6 +146,7 @@ pub struct OperationResult {
 
 /// `GET /operations/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OperationResponse {
     /// As in lists.
     #[serde(flatten)]

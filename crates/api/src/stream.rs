@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a [`StreamRepr`] holds its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// The text is the bytes.
@@ -17,8 +18,10 @@ pub enum Encoding {
 
 /// Bytes of a stream with their encoding.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StreamRepr {
     /// The content, encoded.
+    #[cfg_attr(feature = "openapi", schema(example = "Y29tbWFuZCBvdXRwdXQK"))]
     pub value: String,
     /// How `value` is encoded.
     pub encoding: Encoding,
@@ -50,14 +53,18 @@ impl StreamRepr {
 
 /// What a process is fed on stdin, and whether end of file follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClosableStreamRepr {
     /// The content, encoded; may be empty.
+    #[cfg_attr(feature = "openapi", schema(example = "aGVsbG8K"))]
     pub value: String,
     /// How `value` is encoded; default ascii.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(default = Encoding::default, inline))]
     pub encoding: Encoding,
     /// Whether end of file follows `value`; default true.
     #[serde(default = "yes")]
+    #[cfg_attr(feature = "openapi", schema(default = yes))]
     pub close: bool,
 }
 

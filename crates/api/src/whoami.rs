@@ -8,6 +8,7 @@ use crate::TokenId;
 
 /// What a token may be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// Import images and upload files.
@@ -51,15 +52,19 @@ impl Permission {
 
 /// `GET /whoami`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = WhoAmIResponse))]
 pub struct WhoAmI {
     /// The token's id.
     pub token_uuid: TokenId,
     /// Unix seconds, or null when it does not expire.
+    #[cfg_attr(feature = "openapi", schema(example = 1_735_689_600))]
     pub token_expiration: Option<i64>,
     /// Every known permission and whether it is granted.
+    #[cfg_attr(feature = "openapi", schema(example = json!({"import": true, "spawn": true, "spawn_disposable": false, "list": true, "cancel": false, "set_image_tag": false})))]
     pub permissions: BTreeMap<String, bool>,
     /// Limits by name, for this token.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(example = json!({"instance_max_timeout": 3600, "instance_max_concurrency": 10})))]
     pub limits: BTreeMap<String, i64>,
     /// Operations of the project by status.
     pub operations_stat: BTreeMap<String, i64>,
