@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contree_api::OperationId;
 use contree_api::event::{
-    EventData, Exit as ExitEvent, ExitResources, Init, Network, NetworkConfig, Shutdown,
+    EventData, Exit as ExitEvent, ExitResources, Init, Interface, Network, NetworkConfig, Shutdown,
     ShutdownReason, Spawn,
 };
 use contree_api::time::event_ts;
@@ -46,10 +46,21 @@ impl Machine {
     }
 }
 
-/// Its network is set up. The interface is new, so there are no counters to show yet.
+/// Its network is set up.
 pub(crate) fn network_event(info: &NetworkInfo) -> EventData {
+    let interfaces = info.counters.iter().map(|counters| Interface {
+        name: counters.name.clone(),
+        rx_bytes: counters.rx_bytes,
+        rx_packets: counters.rx_packets,
+        rx_errs: counters.rx_errors,
+        rx_drop: counters.rx_dropped,
+        tx_bytes: counters.tx_bytes,
+        tx_packets: counters.tx_packets,
+        tx_errs: counters.tx_errors,
+        tx_drop: counters.tx_dropped,
+    });
     EventData::Network(Network {
-        interfaces: Vec::new(),
+        interfaces: interfaces.collect(),
         configured: Some(NetworkConfig {
             ip4: Some(format!("{}/32", info.address)),
             ip4_gw: Some(info.gateway.to_string()),

@@ -226,30 +226,21 @@ pub(crate) fn filter() -> Vec<Instruction> {
     let (first, last) = PACKET_FILTER_OPTIONS;
     let mut options = vec![load(argument(2))];
     for option in first..=last {
-        options.extend([
-            Instruction {
-                code: EQUAL,
-                jump_true: 0,
-                jump_false: 4,
-                operand: option,
-            },
-            load(argument(1)),
-            when(EQUAL, libc::IPPROTO_IP as u32),
-            refuse(ENOPROTOOPT),
-            load(argument(2)),
-        ]);
-        options.extend([
-            Instruction {
-                code: EQUAL,
-                jump_true: 0,
-                jump_false: 4,
-                operand: option,
-            },
-            load(argument(1)),
-            when(EQUAL, libc::IPPROTO_IPV6 as u32),
-            refuse(ENOPROTOOPT),
-            load(argument(2)),
-        ]);
+        for level in [libc::IPPROTO_IP, libc::IPPROTO_IPV6] {
+            options.extend([
+                // Skips the rest of this block.
+                Instruction {
+                    code: EQUAL,
+                    jump_true: 0,
+                    jump_false: 4,
+                    operand: option,
+                },
+                load(argument(1)),
+                when(EQUAL, level as u32),
+                refuse(ENOPROTOOPT),
+                load(argument(2)),
+            ]);
+        }
     }
     options.push(allow());
     on_call(&mut program, libc::SYS_setsockopt, options);

@@ -8,12 +8,14 @@
 //! /store     the layer store as it is on disk
 //! /proc      a full procfs: a user namespace may mount its own only while it sees one
 //! /sys       what sandboxes get as /sys: real are only the processors, for those who count them
-//! /empty     what hides folders
+//! /empty     what hides folders; read-only
 //! /layers    ┐
 //! /scratch   │ mount points for crate::rootfs
 //! /newproc   │
 //! /root      ┘
 //! ```
+
+use std::os::fd::AsFd as _;
 
 use rustix::fs::{CWD, Mode, mkdirat};
 use rustix::mount::{
@@ -26,6 +28,7 @@ use rustix::process::{chdir, fchdir, pivot_root};
 use crate::protocol::{Failure, Step};
 use crate::rootfs::{ProcPaths, place};
 use crate::sys::clone::{SingleThread, unshare};
+use crate::sys::mount::set_attributes;
 
 /// Folders of the launcher's root.
 const FOLDERS: [&str; 16] = [
@@ -109,6 +112,21 @@ impl Stage {
             place(processors, CWD, PROCESSORS).step("attach the processors' folder")?;
             unmount("empty", UnmountFlags::DETACH).step("detach sysfs")?;
         }
+        // Everything that covers a folder with it inherits that.
+        let empty = open_tree(
+            CWD,
+            "empty",
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
+        )
+        .step("clone the empty folder")?;
+        set_attributes(
+            empty.as_fd(),
+            false,
+            MountAttrFlags::MOUNT_ATTR_RDONLY,
+            None,
+        )
+        .step("make the empty folder read-only")?;
+        place(empty, CWD, "empty").step("attach the empty folder")?;
         pivot_root(".", ".").step("pivot to the stage")?;
         unmount(".", UnmountFlags::DETACH).step("detach the host's filesystem")?;
         chdir("/").step("change to the stage's root")?;

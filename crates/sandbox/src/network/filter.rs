@@ -291,10 +291,7 @@ mod tests {
         let subnet = subnet.map(|text| text.parse().expect("a range"));
         Policy {
             plan: AddressPlan::new(slot, subnet).expect("a plan"),
-            resolvers: vec![
-                Ipv4Addr::new(10, 255, 255, 53),
-                Ipv4Addr::new(192, 0, 2, 53),
-            ],
+            resolvers: vec![Ipv4Addr::new(10, 53, 0, 53), Ipv4Addr::new(192, 0, 2, 53)],
             allow: vec!["10.20.0.0/16".parse().unwrap()],
             routers: vec![Ipv4Addr::new(192, 0, 2, 1)],
         }

@@ -47,7 +47,7 @@ use tokio::sync::oneshot;
 
 pub use config::{CidrError, Ipv4Cidr, NetworkConfig};
 pub use filter::FilterError;
-pub use netlink::NetlinkError;
+pub use netlink::{InterfaceCounters, NetlinkError};
 pub use plan::{AddressPlan, PlanError};
 pub use pool::{Lease, LeaseError, NetworkInfo};
 pub use resolver::{hosts, resolv_conf};

@@ -93,6 +93,29 @@ pub(super) struct Interface {
     pub(super) mtu: u32,
 }
 
+/// What went through an interface so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InterfaceCounters {
+    /// Such as `eth0`.
+    pub name: String,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Bad packets received.
+    pub rx_errors: u64,
+    /// Packets received and dropped.
+    pub rx_dropped: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Packets that could not be sent.
+    pub tx_errors: u64,
+    /// Packets dropped instead of being sent.
+    pub tx_dropped: u64,
+}
+
 /// Where packets go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
@@ -275,6 +298,37 @@ impl Netlink {
             .try_collect()
             .await
             .at("list the interfaces")
+    }
+
+    /// What went through each interface so far, in the order of their indices.
+    pub(super) async fn counters(&self) -> Result<Vec<InterfaceCounters>, NetlinkError> {
+        self.handle
+            .link()
+            .get()
+            .execute()
+            .map_ok(|link| {
+                let mut counters = InterfaceCounters::default();
+                for attribute in link.attributes {
+                    match attribute {
+                        LinkAttribute::IfName(name) => counters.name = name,
+                        LinkAttribute::Stats64(stats) => {
+                            counters.rx_bytes = stats.rx_bytes;
+                            counters.rx_packets = stats.rx_packets;
+                            counters.rx_errors = stats.rx_errors;
+                            counters.rx_dropped = stats.rx_dropped;
+                            counters.tx_bytes = stats.tx_bytes;
+                            counters.tx_packets = stats.tx_packets;
+                            counters.tx_errors = stats.tx_errors;
+                            counters.tx_dropped = stats.tx_dropped;
+                        }
+                        _ => {}
+                    }
+                }
+                counters
+            })
+            .try_collect()
+            .await
+            .at("read the interfaces' counters")
     }
 
     /// The routes of the main table.

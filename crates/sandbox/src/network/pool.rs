@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::netlink::{FarEnd, LOOPBACK, Netlink, NetlinkError};
+use super::netlink::{FarEnd, InterfaceCounters, LOOPBACK, Netlink, NetlinkError};
 use super::plan::AddressPlan;
 use super::uplink::ipv4_settings;
 use crate::host::launcher::{Launcher, LauncherError, Namespaces};
@@ -68,6 +68,8 @@ pub struct NetworkInfo {
     pub mtu: u32,
     /// The name servers it asks.
     pub resolvers: Vec<Ipv4Addr>,
+    /// What had gone through its interfaces when all of this was set up.
+    pub counters: Vec<InterfaceCounters>,
 }
 
 /// An index in use; free again when dropped.
@@ -353,6 +355,8 @@ impl Maker {
             .await
             .map_err(connect)?;
 
+        let counters = inside.counters().await.map_err(connect)?;
+
         Ok(NetworkInfo {
             interface: INTERFACE.to_owned(),
             host_interface: name,
@@ -360,6 +364,7 @@ impl Maker {
             gateway,
             mtu: self.mtu,
             resolvers: self.resolvers.clone(),
+            counters,
         })
     }
 

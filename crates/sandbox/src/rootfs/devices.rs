@@ -4,6 +4,9 @@
 //! tmpfs with real nodes costs less than six bind mounts of the host's, and a guest may add
 //! what it likes (except devices: the kernel lets only the host's root make those).
 //!
+//! It is capped ([`SIZE`], [`FILES`]): what lies in it is memory that no kill of a process frees.
+//! Room enough for what programs share through /dev/shm, and a memory limit counts it as well.
+//!
 //! The same tmpfs has `etc/`, out of the guest's sight, for the files that are supplied to it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +18,12 @@ use rustix::mount::MountAttrFlags;
 
 use crate::launcher::stage::filesystem;
 use crate::protocol::{Failure, Step};
+
+/// Bytes the tmpfs holds at most.
+const SIZE: &str = "1g";
+
+/// Files and folders it holds at most.
+const FILES: &str = "65536";
 
 /// Name, major and minor number.
 const NODES: [(&str, u32, u32); 6] = [
@@ -46,7 +55,13 @@ pub(super) fn make(id_base: u32) -> Result<OwnedFd, Failure> {
     let owner = id_base.to_string();
     let scratch = filesystem(
         "tmpfs",
-        &[("mode", "755"), ("uid", &owner), ("gid", &owner)],
+        &[
+            ("mode", "755"),
+            ("uid", &owner),
+            ("gid", &owner),
+            ("size", SIZE),
+            ("nr_inodes", FILES),
+        ],
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC,
     )
     .step("make a tmpfs for /dev")?;

@@ -39,6 +39,8 @@ fn privileged_the_outside_is_reached_in_the_machines_name() {
         let (lease, info) = networked(&network).await;
         assert_eq!(lease.fetch(PUBLIC, 80).unwrap(), format!("hello {MACHINE}"));
         assert_eq!(info.mtu, 1400);
+        let counted: Vec<_> = info.counters.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(counted, ["lo", "eth0"]);
         let mtu = lease.run(|| {
             std::process::Command::new("ip")
                 .args(["link", "show", "eth0"])

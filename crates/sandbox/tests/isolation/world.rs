@@ -29,7 +29,7 @@ pub(crate) const MACHINE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 /// A server on the internet.
 pub(crate) const PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 /// A resolver with a private address.
-pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 255, 255, 53);
+pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 53, 0, 53);
 /// What `example.test` resolves to.
 pub(crate) const NAME: &str = "example.test";
 /// Addresses beyond the uplink that would answer if they were let through.

@@ -29,6 +29,33 @@ async fn privileged_a_run_that_changes_nothing_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn privileged_shared_memory_is_capped_and_what_covers_folders_is_read_only() {
+    let world = World::new().await;
+    let size = world.sh("stat -f -c '%b %S' /dev/shm").await.ok();
+    let numbers: Vec<u64> = size
+        .split_whitespace()
+        .map(|n| n.parse().unwrap())
+        .collect();
+    assert_eq!(numbers.iter().product::<u64>(), 1 << 30);
+    if std::path::Path::new("/proc/acpi").is_dir() {
+        let mounts = world
+            .sh("ls -A /proc/acpi; cat /proc/self/mounts")
+            .await
+            .ok();
+        let cover = mounts
+            .lines()
+            .find(|line| line.contains(" /proc/acpi "))
+            .unwrap();
+        assert!(
+            cover.starts_with("tmpfs ") && cover.contains(" ro,"),
+            "{cover}"
+        );
+        assert!(mounts.starts_with("overlay / "), "{mounts}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
 async fn privileged_changes_are_kept_with_plain_ids() {
     let world = World::new().await;
     let mut job = world.job(
