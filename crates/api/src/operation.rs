@@ -124,7 +124,7 @@ pub struct InstanceMetadata {
     /// The request, `image` resolved to an id.
     #[serde(flatten)]
     pub request: InstanceSpawnRequest,
-    /// What came of it; null until it ran.
+    /// What came of it; null until it ran, with `inflight` what is known so far.
     pub result: Option<InstanceResult>,
 }
 
@@ -153,6 +153,7 @@ pub struct OperationResponse {
     pub summary: OperationSummary,
     /// Request and result of the process.
     pub metadata: OperationMetadata,
-    /// What it made; null until it ended.
+    /// What it made; absent until it succeeded. With `inflight` the output so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<OperationResult>,
 }
