@@ -20,6 +20,7 @@ use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use super::objects::Objects;
 use super::query::{expected_number, quoted};
 
 /// Longest pause within a body. Bounds what a stalled sender can hold.
@@ -106,7 +107,6 @@ pub(crate) async fn read_json<T: DeserializeOwned>(body: Body, limit: u64) -> Re
 }
 
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // Told apart here, as serde would take an array for an object's values in order.
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => {}
         None => {
@@ -117,7 +117,7 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         Some(_) => return Err(ApiError::bad_request("the body: expected a JSON object")),
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects(&mut reader)).map_err(|error| {
         let path = error.path().to_string();
         explain(&path, error.inner())
     })?;
@@ -232,14 +232,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Ids {
 
 #[cfg(test)]
 mod tests {
-    use contree_api::image::ImageImportRequest;
+    use axum::response::IntoResponse as _;
+    use contree_api::image::{ImageImportRequest, TagUpdate};
     use contree_api::instance::InstanceSpawnRequest;
+    use futures_util::StreamExt as _;
 
     use super::*;
 
     #[test]
     fn complaints_name_the_key() {
-        let image = r#""image":"12345678-9abc-4aba-9eda-0123456789ab""#;
+        let uuid = "12345678-9abc-4aba-9eda-0123456789ab";
+        let image = format!(r#""image":"{uuid}""#);
         for (body, message) in [
             ("", "the body is empty; expected a JSON object"),
             (
@@ -282,6 +285,26 @@ mod tests {
                 "body key `env.A`: expected a string; got integer `1`",
             ),
             (
+                &format!(r#"{{"command":"a",{image},"networking":[true]}}"#),
+                "body key `networking`: expected an object; got an array",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"files":{{"/x":["{uuid}",0,0]}}}}"#),
+                "body key `files./x`: expected an object; got an array",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"resources_limits":true}}"#),
+                "body key `resources_limits`: expected an object; got boolean `true`",
+            ),
+            (
+                &format!(r#"{{"command":"a","command":"b",{image}}}"#),
+                "the body: duplicate field `command`",
+            ),
+            (
+                &format!(r#"{{"command":"a",{image},"uid":NaN}}"#),
+                "the body is not valid JSON: expected value at line 1 column 69",
+            ),
+            (
                 &format!(r#"{{"command":"a",{image},"stdin":{{}}}}"#),
                 "body key `stdin.value` is required",
             ),
@@ -307,6 +330,17 @@ mod tests {
             let error = parse_json::<InstanceSpawnRequest>(body.as_bytes()).unwrap_err();
             assert_eq!(error.message(), message, "{body}");
         }
+        for bytes in [
+            &b"{\"command\":\"\xff\"}"[..],
+            b"{\"command\":\"\\ud800\"}",
+            b"{\"command\":\"a\nb\"}",
+            b"{\"command\":\"a\",}",
+            b"\xef\xbb\xbf{}",
+        ] {
+            let error = parse_json::<InstanceSpawnRequest>(bytes).unwrap_err();
+            let text = String::from_utf8_lossy(bytes);
+            assert!(error.message().contains("JSON"), "{text}: {error:?}");
+        }
         let error = parse_json::<ImageImportRequest>(br#"{"registry":{}}"#).unwrap_err();
         assert_eq!(error.message(), "body key `registry.url` is required");
         let error =
@@ -318,6 +352,33 @@ mod tests {
                 .starts_with("body key `tag`: a tag is made of"),
             "{error:?}"
         );
+    }
+
+    /// No depth of nesting is too much for the stack: what is known is not nested, and what is
+    /// unknown is skipped without recursion.
+    #[test]
+    fn nesting_costs_no_stack() {
+        let deep = "[".repeat(1_000_000);
+        let unknown = format!(r#"{{"tag":"a","more":{deep}{}}}"#, "]".repeat(1_000_000));
+        assert!(parse_json::<TagUpdate>(unknown.as_bytes()).is_ok());
+        let known = format!(r#"{{"tag":{deep}"#);
+        let error = parse_json::<TagUpdate>(known.as_bytes()).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "body key `tag`: expected a string; got an array"
+        );
+        let error = parse_json::<serde_json::Value>(unknown.as_bytes()).unwrap_err();
+        assert!(error.message().contains("recursion limit"), "{error:?}");
+    }
+
+    /// The clock runs by itself while everything waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stands_still_is_given_up_on() {
+        let piece = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from("{"))]);
+        let body = Body::from_stream(piece.chain(futures_util::stream::pending()));
+        let error = read_json::<serde_json::Value>(body, 100).await.unwrap_err();
+        assert_eq!(error.message(), "no byte of the body came for 60 seconds");
+        assert_eq!(error.into_response().status(), StatusCode::REQUEST_TIMEOUT);
     }
 
     #[tokio::test]

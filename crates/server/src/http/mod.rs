@@ -4,6 +4,8 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod encoding;
 pub(crate) mod error;
+pub(crate) mod gzip;
+mod objects;
 pub(crate) mod query;
 pub(crate) mod sse;
 

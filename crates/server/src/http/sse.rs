@@ -7,9 +7,14 @@
 //! The stream is pulled by the connection: a client that does not read leaves its events where
 //! they are, in the log, and costs no memory but one chunk. Events that are already there are
 //! packed into chunks of up to [`CHUNK`], so that a long log does not cost a write per event.
+//!
+//! For clients that accept it the stream is compressed, each chunk flushed so that its events can
+//! be read when they arrive ([`GzipPieces`]). Every stream that the server ends by itself has its
+//! trailer, after `sse_error` too: clients take one without it for a broken connection.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -23,6 +28,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
+use super::gzip::GzipPieces;
 
 /// Silence after which a comment is sent. Well under the idle times of proxies, and under the
 /// ten seconds that some clients wait between bytes.
@@ -31,12 +37,17 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Size at which a chunk of ready events is sent on, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Answers with `events` until they end or `stopping` fires.
-pub(crate) fn stream<S>(events: S, stopping: CancellationToken) -> Response
+/// Answers with `events` until they end or `stopping` fires; compressed if `gzip`.
+pub(crate) fn stream<S>(events: S, gzip: bool, stopping: CancellationToken) -> Response
 where
     S: Stream<Item = Result<EventLine, contree_engine::Error>> + Send + 'static,
 {
-    let body = Body::from_stream(chunks(events, stopping).map(Ok::<_, Infallible>));
+    let chunks = chunks(events, stopping);
+    let body = if gzip {
+        Body::from_stream(coded(chunks))
+    } else {
+        Body::from_stream(chunks.map(Ok::<_, Infallible>))
+    };
     let headers = [
         (
             header::CONTENT_TYPE,
@@ -49,7 +60,32 @@ where
             HeaderValue::from_static("no"),
         ),
     ];
-    (headers, body).into_response()
+    let mut response = (headers, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if gzip {
+        let coding = HeaderValue::from_static("gzip");
+        headers.insert(header::CONTENT_ENCODING, coding);
+    }
+    response
+}
+
+/// The same chunks with gzip, and its trailer behind the last one.
+fn coded(chunks: impl Stream<Item = Bytes> + Send) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let state = (Box::pin(chunks), Some(GzipPieces::default()));
+    futures_util::stream::unfold(state, |(mut chunks, gzip)| async move {
+        let mut gzip = gzip?;
+        let Some(chunk) = chunks.next().await else {
+            return Some((Ok(gzip.trailer().into()), (chunks, None)));
+        };
+        match gzip.piece(&chunk) {
+            Ok(piece) => Some((Ok(piece.into()), (chunks, Some(gzip)))),
+            Err(error) => {
+                tracing::error!(%error, "an event stream could not be compressed");
+                Some((Err(error), (chunks, None)))
+            }
+        }
+    })
 }
 
 struct Source<S> {
@@ -131,6 +167,8 @@ fn push_error(chunk: &mut String, message: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use axum::http::StatusCode;
     use contree_api::ErrorKind;
     use contree_engine::Error;
@@ -161,7 +199,7 @@ mod tests {
             Err(Error::new(ErrorKind::TimedOut, "the log\ncannot be read")),
             Ok(line(8, "exit", "never sent")),
         ];
-        let response = stream(stream::iter(events), CancellationToken::new());
+        let response = stream(stream::iter(events), false, CancellationToken::new());
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-cache");
@@ -171,7 +209,12 @@ mod tests {
     #[tokio::test]
     async fn faults_are_not_told() {
         let events = [Err(Error::internal("could not read", "secret cause"))];
-        let text = text(stream(stream::iter(events), CancellationToken::new())).await;
+        let text = text(stream(
+            stream::iter(events),
+            false,
+            CancellationToken::new(),
+        ))
+        .await;
         assert!(
             text.contains("data: the server failed at this request; its log"),
             "{text}"
@@ -197,6 +240,25 @@ mod tests {
              event: sse_error\ndata: the server is shutting down\n\n"
         );
         assert!(chunks.next().await.is_none());
+    }
+
+    /// The same text in another coding, with its trailer even when the stream ends with an error.
+    #[tokio::test]
+    async fn compressed_frames() {
+        let events = [
+            Ok(line(0, "init", r#"{"id":0,"type":"init"}"#)),
+            Ok(line(7, "stdout", r#"{"id":7,"data":{"value":"a\nb"}}"#)),
+            Err(Error::new(ErrorKind::TimedOut, "the log\ncannot be read")),
+        ];
+        let response = stream(stream::iter(events), true, CancellationToken::new());
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["content-encoding"], "gzip");
+        assert_eq!(response.headers()["vary"], "accept-encoding");
+        let coded = response.into_body().collect().await.unwrap().to_bytes();
+        let mut plain = String::new();
+        let mut decoder = flate2::read::GzDecoder::new(&coded[..]);
+        decoder.read_to_string(&mut plain).unwrap();
+        assert_eq!(plain, include_str!("golden/stream.sse"));
     }
 
     /// A long log goes out in pieces, not as one and not event by event.

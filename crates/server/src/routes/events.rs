@@ -8,6 +8,7 @@ use axum::routing::get;
 use contree_engine::EventQuery;
 
 use crate::app::App;
+use crate::http::encoding::wants_gzip;
 use crate::http::query::{expected_number, quoted};
 use crate::http::{ApiError, Caller, Ids, Query, sse};
 
@@ -34,7 +35,8 @@ async fn events(
         after: resume_from(&headers)?.or(since),
     };
     let events = app.engine.events(&caller, operation, wanted).await?;
-    Ok(sse::stream(events, app.stopping.clone()))
+    let gzip = wants_gzip(&headers);
+    Ok(sse::stream(events, gzip, app.stopping.clone()))
 }
 
 /// The id in `Last-Event-Id`, if any; an empty header is none.
