@@ -28,7 +28,7 @@ enum Command {
     Build(build::Args),
     /// Check format, lints, the direction of dependencies and the rules of the house
     Check,
-    /// Check licences and banned crates (needs cargo-deny)
+    /// Check licences, banned crates and sources
     Deny,
     /// Set up what the tests need and run all of them
     Test(test::Args),
