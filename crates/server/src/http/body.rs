@@ -180,13 +180,13 @@ fn mismatch(text: &str) -> Option<String> {
     Some(format!("{wanted}; got {found}"))
 }
 
-/// The parameters in a route's path.
-pub(crate) struct Ids(Vec<(String, String)>);
+/// The parameters in a route's path; none when they are not UTF-8.
+pub(crate) struct Ids(Option<Vec<(String, String)>>);
 
 impl Ids {
     /// The parameter `name` read as `T`, whose error says what was expected.
     pub(crate) fn get<T: FromStr<Err: Display>>(&self, name: &str) -> Result<T, ApiError> {
-        let text = self.text(name);
+        let text = self.text(name)?;
         text.parse().map_err(|error| {
             ApiError::bad_request(format!(
                 "path parameter `{name}`: {error}; got `{}`",
@@ -197,7 +197,7 @@ impl Ids {
 
     /// A process id within a sandbox, 1 or more.
     pub(crate) fn spid(&self) -> Result<u32, ApiError> {
-        let text = self.text("spid");
+        let text = self.text("spid")?;
         text.parse().ok().filter(|spid| *spid > 0).ok_or_else(|| {
             let wanted = expected_number(&(1..=u32::MAX.into()));
             ApiError::bad_request(format!(
@@ -207,11 +207,13 @@ impl Ids {
         })
     }
 
-    fn text(&self, name: &str) -> &str {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map_or("", |(_, value)| value.as_str())
+    fn text(&self, name: &str) -> Result<&str, ApiError> {
+        let Some(pairs) = &self.0 else {
+            let message = format!("path parameter `{name}` is not UTF-8");
+            return Err(ApiError::bad_request(message));
+        };
+        let found = pairs.iter().find(|(key, _)| key == name);
+        Ok(found.map_or("", |(_, value)| value.as_str()))
     }
 }
 
@@ -219,13 +221,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Ids {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        // Fails only for parameters that are not UTF-8; those are no ids either way.
-        let params = RawPathParams::from_request_parts(parts, state).await;
-        let pairs = params.iter().flat_map(|params| params.iter());
+        // Fails only for parameters that are not UTF-8.
+        let params = RawPathParams::from_request_parts(parts, state).await.ok();
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Ok(Self(
-            pairs
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            params.map(|params| params.iter().map(owned).collect()),
         ))
     }
 }

@@ -1,12 +1,13 @@
 //! Gzip for streams that live long and must not wait: each piece can be decoded as soon as it
 //! has arrived, and a stream costs twelve bytes of memory while nothing is sent on it.
 //!
-//! A deflate state weighs about 270 KiB, whatever its window. Kept for each stream it would be
-//! most of what a waiting client costs the server. So each piece is compressed on its own, with a
+//! A deflate state weighs 310 KiB, 38 KiB with the smallest window. Kept for each stream it would
+//! be most of what a waiting client costs the server. So each piece is compressed on its own, with a
 //! state that belongs to the thread, and ended by a sync flush (RFC 1951, an empty stored block),
 //! after which the next piece begins on a byte of its own. What deflate streams are made of may be
 //! put together in this way as long as no piece refers to an earlier one. All that remains between
-//! pieces is what the trailer needs: checksum and length.
+//! pieces is what the trailer needs: checksum and length. The price is that a lone small event does
+//! not get smaller; whole logs do, since their events share pieces.
 
 use std::cell::RefCell;
 use std::io;

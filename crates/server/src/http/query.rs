@@ -1,8 +1,7 @@
 //! Query parameters, read so that every complaint names the parameter.
 //!
-//! Values are bytes until a reader asks for text: a path inside an image may hold any byte but
-//! NUL. When a parameter is given twice the first one counts. Unknown parameters are ignored,
-//! since clients send extras.
+//! Unknown parameters are ignored, since clients send extras. One that is read must be well formed,
+//! UTF-8, and there once: of two values either could be the one that was meant.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -24,39 +23,66 @@ const QUOTED: usize = 64;
 /// The query of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Query {
-    pairs: Vec<(Vec<u8>, Vec<u8>)>,
+    pairs: Vec<(Vec<u8>, Value)>,
+}
+
+/// A value, and whether its percent-encoding is right.
+#[derive(Debug)]
+struct Value {
+    decoded: Vec<u8>,
+    is_well_formed: bool,
 }
 
 impl Query {
     pub(crate) fn parse(query: &str) -> Self {
         let decode = |text: &str| percent_decode(text.replace('+', " ").as_bytes()).collect();
+        let is_escape = |rest: &str| {
+            let digits = rest.as_bytes().get(..2);
+            digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        };
         let pairs = query
             .split('&')
             .filter(|pair| !pair.is_empty())
             .map(|pair| {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                (decode(name), decode(value))
+                let value = Value {
+                    decoded: decode(value),
+                    is_well_formed: value.split('%').skip(1).all(is_escape),
+                };
+                (decode(name), value)
             })
             .collect();
         Self { pairs }
     }
 
-    /// The value as it came; empty when the name stands alone.
-    pub(crate) fn bytes(&self, name: &str) -> Option<&[u8]> {
-        self.pairs
-            .iter()
-            .find(|(key, _)| key == name.as_bytes())
-            .map(|(_, value)| value.as_slice())
-    }
-
-    /// The value as text.
+    /// The value as text; empty when the name stands alone.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
-        let Some(bytes) = self.bytes(name) else {
+        let mut values = self.values(name);
+        let Some(value) = values.next() else {
             return Ok(None);
         };
-        std::str::from_utf8(bytes)
-            .map(Some)
-            .map_err(|_| ApiError::bad_request(format!("query parameter `{name}` is not UTF-8")))
+        let refuse = |why: &str| {
+            Err(ApiError::bad_request(format!(
+                "query parameter `{name}` {why}"
+            )))
+        };
+        if values.next().is_some() {
+            return refuse("is given more than once");
+        }
+        if !value.is_well_formed {
+            return refuse("has a `%` that is not followed by two hex digits");
+        }
+        match std::str::from_utf8(&value.decoded) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => refuse("is not UTF-8"),
+        }
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &Value> {
+        self.pairs
+            .iter()
+            .filter(move |(key, _)| key == name.as_bytes())
+            .map(|(_, value)| value)
     }
 
     /// The value of a parameter that must be there.
@@ -103,8 +129,9 @@ impl Query {
 
     /// Whether a parameter is there with any value but `0` or `false`, or with none.
     pub(crate) fn present(&self, name: &str) -> bool {
-        self.bytes(name)
-            .is_some_and(|value| value != b"0" && value != b"false")
+        self.values(name)
+            .next()
+            .is_some_and(|value| value.decoded != b"0" && value.decoded != b"false")
     }
 
     /// One of `values`, by its name on the wire.
@@ -148,8 +175,8 @@ impl Query {
         let limit = self
             .number("limit", 1..=u64::from(MAX_PAGE))?
             .unwrap_or(DEFAULT_PAGE.into());
-        let offset = self.number("offset", 0..=u64::from(u32::MAX))?.unwrap_or(0);
-        // Both fit: the ranges above end below.
+        let offset = self.number("offset", 0..=u64::MAX)?.unwrap_or(0);
+        // The limit fits; no list is as long as the greatest offset.
         Ok(Page {
             limit: u32::try_from(limit).unwrap_or(MAX_PAGE),
             offset: u32::try_from(offset).unwrap_or(u32::MAX),
@@ -215,15 +242,27 @@ mod tests {
 
     #[test]
     fn decoding() {
-        let query = Query::parse("path=/a%20b+c%2Fd&raw=%ff%zz&&a=b=c&path=second&x");
+        let query = Query::parse(
+            "path=/a%20b+c%2Fd&raw=%ff&odd=100%&odd2=%zz&odd3=%a&&a=b=c&twice=1&twice=1&x&%C3%BC=%C3%BC",
+        );
         assert_eq!(query.text("path").unwrap(), Some("/a b c/d"));
-        assert_eq!(query.bytes("raw"), Some(&b"\xff%zz"[..]));
         assert_eq!(query.text("a").unwrap(), Some("b=c"));
         assert_eq!(query.text("x").unwrap(), Some(""));
+        assert_eq!(query.text("ü").unwrap(), Some("ü"));
         assert_eq!(query.text("nope").unwrap(), None);
         assert_eq!(
             says(query.text("raw")),
             "query parameter `raw` is not UTF-8"
+        );
+        for odd in ["odd", "odd2", "odd3"] {
+            assert_eq!(
+                says(query.text(odd)),
+                format!("query parameter `{odd}` has a `%` that is not followed by two hex digits")
+            );
+        }
+        assert_eq!(
+            says(query.text("twice")),
+            "query parameter `twice` is given more than once"
         );
         assert_eq!(
             says(query.required_text("tag")),
@@ -255,6 +294,8 @@ mod tests {
         assert_eq!(Query::parse("").page().unwrap(), Page::default());
         let page = Query::parse("limit=1000&offset=7").page().unwrap();
         assert_eq!((page.limit, page.offset), (1000, 7));
+        let page = Query::parse("offset=18446744073709551615").page().unwrap();
+        assert_eq!(page.offset, u32::MAX);
         for (query, message) in [
             (
                 "limit=0",
@@ -270,7 +311,7 @@ mod tests {
             ),
             (
                 "offset=-1",
-                "query parameter `offset`: expected a whole number from 0 to 4294967295; got `-1`",
+                "query parameter `offset`: expected a whole number from 0 up; got `-1`",
             ),
             (
                 "limit",

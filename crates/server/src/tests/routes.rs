@@ -26,7 +26,15 @@ async fn privileged_refusals_have_one_shape() {
         ("GET", "/v1/images?since=yesterday", ""),
         ("GET", "/v1/operations?status=DONE", ""),
         ("GET", "/v1/operations?kind=run", ""),
+        ("GET", "/v1/images?limit=1&limit=2", ""),
+        ("GET", "/v1/images?tag=%zz", ""),
+        ("GET", "/v1/images?tag=%ff", ""),
+        ("GET", "/v1/images?until=1e400", ""),
         ("GET", "/v1/operations/7", ""),
+        ("GET", "/v1/operations/%zz", ""),
+        ("GET", "/v1/operations/%ff", ""),
+        ("GET", "/v1//images", ""),
+        ("HEAD", "/v1/instances", ""),
         ("GET", &format!("/v1/operations/{id}?inflight=maybe"), ""),
         ("GET", &format!("/v1/operations/{id}/events?follow=2"), ""),
         ("GET", &format!("/v1/operations/{id}/events?since=x"), ""),
@@ -48,7 +56,17 @@ async fn privileged_refusals_have_one_shape() {
             "/v1/instances",
             r#"{"command":"a","image":"ubuntu"}"#,
         ),
+        (
+            "POST",
+            "/v1/instances",
+            &format!(r#"{{"command":"a","image":"{id}","networking":[true]}}"#),
+        ),
         ("POST", "/v1/images/import", r#"{"registry":{}}"#),
+        (
+            "POST",
+            "/v1/images/import",
+            r#"{"registry":{"url":"docker://a/b","credentials":["user","secret"]}}"#,
+        ),
         ("PATCH", &format!("/v1/images/{id}/tag"), r#"{"tag":"a b"}"#),
         (
             "POST",
@@ -57,7 +75,11 @@ async fn privileged_refusals_have_one_shape() {
         ),
     ] {
         let answer = bench.send(method, uri, body).await;
-        assert_eq!(answer.json()["status"], answer.status.as_u16());
+        if method != "HEAD" {
+            assert_eq!(answer.json()["status"], answer.status.as_u16());
+            assert_eq!(answer.headers["content-type"], "application/json");
+        }
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
         shown.push_str(&format!("{method} {uri} {body}\n"));
         if let Some(allow) = answer.headers.get("allow") {
             shown.push_str(&format!("    Allow: {}\n", allow.to_str().unwrap()));
