@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use contree_api::limits;
 
+use crate::identity::jwt::Verifier;
+
 /// Everything an [`Engine`](crate::Engine) needs to start.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -34,6 +36,8 @@ pub struct EngineConfig {
     pub min_free_bytes: u64,
     /// Price of a CPU second, for `resources.cost`; default 0.
     pub cpu_price: f64,
+    /// Who else may sign tokens; default nobody.
+    pub jwt: Option<Verifier>,
 }
 
 impl EngineConfig {
@@ -51,6 +55,7 @@ impl EngineConfig {
             retention: Retention::default(),
             min_free_bytes: 512 * 1024 * 1024,
             cpu_price: 0.0,
+            jwt: None,
         }
     }
 }

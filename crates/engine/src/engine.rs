@@ -20,16 +20,16 @@ use contree_images::import::{ImportConfig, Importer};
 use contree_records::Records;
 use contree_sandbox::probe::State;
 use contree_sandbox::{Finding, Host, HostConfig};
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::identity::{self, KnownTokens};
+use crate::admin::Closing;
+use crate::identity::{self, Known};
 use crate::images::KnownImages;
 use crate::import_job::ImportLocks;
 use crate::layers::Grounds;
 use crate::layers::merger::Merger;
+use crate::lock::DataLock;
 use crate::operation::live::{Live, LiveSet, Stop};
 use crate::operation::scheduler::Scheduler;
 use crate::operation::shutting_down;
@@ -62,7 +62,8 @@ struct Inner {
     merger: Merger,
     scheduler: Scheduler,
     live: LiveSet,
-    known_tokens: KnownTokens,
+    known: Known,
+    closing: Closing,
     known_images: KnownImages,
     import_locks: ImportLocks,
     machine: Machine,
@@ -72,7 +73,7 @@ struct Inner {
     sealing: tokio::sync::Mutex<()>,
     draining: CancellationToken,
     shutdown: CancellationToken,
-    _lock: File,
+    lock: DataLock,
 }
 
 /// The first half of a start: all that has to be undone when the second fails.
@@ -83,7 +84,7 @@ struct Prepared {
     events: PathBuf,
     records: Records,
     host: Host,
-    lock: File,
+    lock: DataLock,
 }
 
 /// What the first start of a data folder made.
@@ -154,6 +155,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// What a removed project had could not be taken away.
+    #[error("could not take away what a removed project had")]
+    Removal(#[source] crate::SweepError),
     /// An event log could not be read or written.
     #[error("could not bring the event log {path} to its end")]
     Log {
@@ -190,7 +194,7 @@ impl Engine {
         let network = settings::network(&config)?;
         let importer = settings::import(&config)?;
         make_private(&config.data_dir).map_err(data_dir)?;
-        let lock = lock(&config.data_dir)?;
+        let lock = DataLock::take(&config.data_dir)?;
         let (root, events) = (
             config.data_dir.join("store"),
             config.data_dir.join("events"),
@@ -264,7 +268,8 @@ impl Engine {
             tasks,
             scheduler: Scheduler::new(&config.limits),
             live: LiveSet::default(),
-            known_tokens: KnownTokens::default(),
+            known: Known::default(),
+            closing: Closing::default(),
             known_images: KnownImages::default(),
             import_locks: ImportLocks::default(),
             machine: Machine::of_host(),
@@ -276,7 +281,7 @@ impl Engine {
             store,
             host,
             grounds,
-            _lock: lock,
+            lock,
         };
         let engine = Self {
             inner: Arc::new(inner),
@@ -297,9 +302,7 @@ impl Engine {
             .into_iter()
             .filter(|live| {
                 // What waits in a lane does not end by itself.
-                self.scheduler()
-                    .withdraw(live.project, live.kind(), live.id)
-                    .is_none()
+                self.scheduler().withdraw(live).is_none()
             })
             .collect();
         let all_ended = async {
@@ -330,6 +333,15 @@ impl Engine {
         }
         self.host().shutdown().await;
         self.records().close().await;
+    }
+
+    /// Writes down in the data folder where this server is reached, for commands on this machine
+    /// that are given the folder.
+    ///
+    /// # Errors
+    /// The failure of the write.
+    pub fn listens_at(&self, url: &str) -> io::Result<()> {
+        self.inner.lock.tell(url)
     }
 
     /// Whether requests are accepted.
@@ -409,8 +421,12 @@ impl Engine {
         &self.inner.live
     }
 
-    pub(crate) fn known_tokens(&self) -> &KnownTokens {
-        &self.inner.known_tokens
+    pub(crate) fn known(&self) -> &Known {
+        &self.inner.known
+    }
+
+    pub(crate) fn closing(&self) -> &Closing {
+        &self.inner.closing
     }
 
     pub(crate) fn known_images(&self) -> &KnownImages {
@@ -495,24 +511,4 @@ fn make_private(path: &Path) -> io::Result<()> {
 fn device(path: &Path) -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt as _;
     Ok(std::fs::metadata(path)?.dev())
-}
-
-fn lock(data_dir: &Path) -> Result<File, StartError> {
-    let failed = |source| StartError::DataDir {
-        path: data_dir.to_owned(),
-        source,
-    };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(data_dir.join("lock"))
-        .map_err(failed)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(StartError::InUse {
-            path: data_dir.to_owned(),
-        }),
-        Err(error) => Err(failed(error.into())),
-    }
 }

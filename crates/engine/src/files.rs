@@ -8,6 +8,7 @@ use contree_images::{FileError, FileWriter, StoreError};
 use contree_records::{Change, NewFile};
 use uuid::Uuid;
 
+use crate::operation::project_gone;
 use crate::{Engine, Error, Identity, Page};
 
 /// Bytes between looks at the free space while an upload goes on.
@@ -61,10 +62,15 @@ impl Upload {
             at: Timestamp::now(),
         };
         let durable = self.engine.is_durable();
-        self.engine
-            .records()
-            .apply(Change::PutFile(Box::new(file)), durable)
-            .await?;
+        let change = Change::PutFile(Box::new(file));
+        match self.engine.records().apply(change, durable).await {
+            // The project was removed meanwhile.
+            Err(contree_records::Error::Reference { .. }) => {
+                self.engine.store().remove_file(id).map_err(store_error)?;
+                return Err(project_gone());
+            }
+            outcome => drop(outcome?),
+        }
         Ok(FileResponse {
             uuid: id,
             sha256,

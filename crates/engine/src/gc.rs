@@ -16,6 +16,7 @@
 //! record.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use contree_api::{LayerId, Timestamp};
@@ -51,6 +52,15 @@ pub enum SweepError {
     /// The records failed.
     #[error("could not use the records")]
     Records(#[from] contree_records::Error),
+    /// A log could not be removed.
+    #[error("could not remove the event log {path}")]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// The store failed.
     #[error("could not remove a folder or file")]
     Store(#[from] StoreError),

@@ -1,12 +1,12 @@
 //! An import, from its turn to its end: what is it, is it here already, fetch, one flat layer.
 //!
 //! An image's id is derived from the project and the digest of its content (UUID version 5), so
-//! the same content imported again is the same image, and nothing is fetched. Content that
-//! another project has imported is not fetched either: its layer is shared. That gives nothing
-//! away, because the digest comes from the registry, with the importer's own credentials.
+//! the same content imported again is the same image, and nothing is fetched. Content that a
+//! public image has is not fetched either: its layer is shared. What another project has imported
+//! is fetched as if nobody had it, since the time that an import takes tells as much as an answer.
 //!
-//! Imports of the same content at the same time go one after the other; all but the first find
-//! it here.
+//! Imports of the same content into the same project at the same time go one after the other; all
+//! but the first find it here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -25,7 +25,7 @@ use crate::layers::GroundError;
 use crate::operation::end::End;
 use crate::operation::live::Live;
 use crate::run::stopped_or;
-use crate::{Error, validate};
+use crate::{EngineLimits, Error, validate};
 
 /// A checked import. Its credentials are nowhere else, and go with it.
 #[derive(Debug)]
@@ -36,19 +36,19 @@ pub(crate) struct ImportPlan {
     pub(crate) timeout: u32,
 }
 
-/// One lock for each content that is being imported.
+/// One lock for each image that is being imported.
 #[derive(Debug, Default)]
-pub(crate) struct ImportLocks(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
+pub(crate) struct ImportLocks(Mutex<HashMap<ImageId, Weak<tokio::sync::Mutex<()>>>>);
 
 impl ImportLocks {
-    fn of(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {
+    fn of(&self, image: ImageId) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         locks.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = locks.get(digest).and_then(Weak::upgrade) {
+        if let Some(lock) = locks.get(&image).and_then(Weak::upgrade) {
             return lock;
         }
         let lock = Arc::new(tokio::sync::Mutex::new(()));
-        locks.insert(digest.to_owned(), Arc::downgrade(&lock));
+        locks.insert(image, Arc::downgrade(&lock));
         lock
     }
 }
@@ -84,13 +84,13 @@ fn image_id(project: ProjectId, digest: &str) -> ImageId {
 }
 
 impl Engine {
-    /// Checks an import.
+    /// Checks an import, within the limits of who asks.
     pub(crate) async fn plan_import(
         &self,
         project: ProjectId,
         request: &ImageImportRequest,
+        limits: &EngineLimits,
     ) -> Result<ImportPlan, Error> {
-        let limits = &self.config().limits;
         let timeout = validate::timeout(
             request.timeout,
             limits.images_import_default_timeout,
@@ -112,7 +112,6 @@ impl Engine {
 
     /// Carries an import out. Its end is not on record yet when this returns.
     pub(crate) async fn run_import(&self, live: &Arc<Live>, plan: ImportPlan) -> End {
-        live.advance(OperationStatus::Assigned);
         let (tag, timeout) = (plan.tag.clone(), plan.timeout);
         let imported = tokio::select! {
             biased;
@@ -159,7 +158,7 @@ impl Engine {
         let resolved = self.importer().resolve(input).await?;
         let digest = resolved.digest().to_string();
         say(live, format_args!("found {digest}"));
-        let lock = self.import_locks().of(&digest);
+        let lock = self.import_locks().of(image_id(live.project, &digest));
         let alone = lock.lock_owned().await;
         let mut end = self.find_or_fetch(live, digest, resolved).await?;
         end.alone = Some(alone);
@@ -191,9 +190,9 @@ impl Engine {
         self.fetch(live, id, digest, resolved).await
     }
 
-    /// An image on a layer with the same content that another project has imported.
+    /// An image on the layer of another one with the same content.
     async fn share(&self, live: &Live, id: ImageId, digest: &str) -> Result<Option<End>, JobError> {
-        let Some(other) = self.records().image_by_digest(digest).await? else {
+        let Some(other) = self.records().image_by_digest(live.project, digest).await? else {
             return Ok(None);
         };
         let ground = match self.grounds().stand_on(other.layer).await {

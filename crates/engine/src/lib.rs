@@ -3,7 +3,9 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `engine` | start, end, and what all parts share |
-//! | `identity` | tokens, permissions, whoami |
+//! | `identity` | who asks: tokens, permissions, whoami |
+//! | `admin` | projects, tokens, the public namespace; also without an engine |
+//! | `lock` | who has the data folder |
 //! | `operation` | accepting, whose turn it is, ending, showing |
 //! | `run` | one run: plan, sandbox, supervision, commit |
 //! | `import_job` | one import |
@@ -16,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod config;
 mod engine;
 mod error;
@@ -26,6 +29,7 @@ mod identity;
 mod images;
 mod import_job;
 mod layers;
+mod lock;
 mod operation;
 mod processes;
 mod recover;
@@ -33,6 +37,7 @@ mod run;
 mod settings;
 mod validate;
 
+pub use admin::{Administrator, Offline, OfflineError};
 pub use config::{
     Durability, EngineConfig, EngineLimits, HostPort, InvalidDurability, InvalidHostPort,
     MIN_FILE_RETENTION, NetworkConfig, Retention, SandboxLimits,
@@ -42,7 +47,8 @@ pub use error::{Error, ErrorKind};
 pub use events::{EventLine, EventQuery, EventStream};
 pub use files::Upload;
 pub use gc::{SweepError, Swept};
-pub use identity::Identity;
+pub use identity::jwt::{InvalidKey, PublicKey, Verifier};
+pub use identity::{ADMIN_TOKEN, Identity};
 pub use images::ImageFile;
 
 /// What lists can be narrowed by.

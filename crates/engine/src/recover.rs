@@ -26,7 +26,7 @@ use crate::Error;
 use crate::engine::{Engine, StartError};
 use crate::events::log;
 use crate::operation::completion;
-use crate::operation::live::Asked;
+use crate::operation::live::{Asked, Asker};
 use crate::operation::scheduler::Work;
 use crate::run::plan::RunPlan;
 
@@ -40,6 +40,7 @@ const NO_CREDENTIALS: &str = "the server was restarted before the import began; 
 impl Engine {
     pub(crate) async fn recover(&self) -> Result<(), StartError> {
         self.check_layers().await?;
+        self.finish_removals().await?;
         let same_boot = self.note_boot().await?;
         let open = self
             .records()
@@ -53,6 +54,22 @@ impl Engine {
             } else if let Err(error) = self.take_up(&operation).await {
                 self.close(operation, error.message()).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes away what projects had that were removed offline, or when the server stopped.
+    async fn finish_removals(&self) -> Result<(), StartError> {
+        let closed = self
+            .records()
+            .closed_projects()
+            .await
+            .map_err(StartError::Records)?;
+        for project in closed {
+            self.remove_closed(project)
+                .await
+                .map_err(StartError::Removal)?;
+            tracing::info!(%project, "a removed project is gone");
         }
         Ok(())
     }
@@ -167,16 +184,26 @@ impl Engine {
                 if request.registry.credentials.is_some() {
                     return Err(Error::bad_request(NO_CREDENTIALS));
                 }
-                let plan = self.plan_import(operation.project, &request).await?;
+                let plan = self
+                    .plan_import(operation.project, &request, &self.config().limits)
+                    .await?;
                 (
                     Asked::Import(Arc::new(request)),
                     Work::Import(Box::new(plan)),
                 )
             }
         };
+        let asker = Asker {
+            token: operation.token,
+            token_width: operation
+                .token_width
+                .and_then(|width| usize::try_from(width).ok())
+                .unwrap_or(usize::MAX),
+        };
         let live = self.new_live(
             operation.id,
             operation.project,
+            asker,
             asked,
             operation.image,
             operation.created_at,

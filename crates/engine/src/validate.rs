@@ -1,10 +1,12 @@
 //! What a request may say. Everything is checked here, before anything happens; the rest of the
 //! engine takes what passed. Messages name the field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contree_api::instance::{EnvMap, ExecSpec, InstanceSpawnRequest};
-use contree_api::limits::{MAX_ATTACHED_FILES, MAX_EXEC_BYTES, MAX_TRUNCATE_OUTPUT_AT};
+use contree_api::limits::{
+    DEFAULT_MAX_LAYER_BYTES, MAX_ATTACHED_FILES, MAX_EXEC_BYTES, MAX_TRUNCATE_OUTPUT_AT,
+};
 use contree_api::stream::ClosableStreamRepr;
 
 use crate::{EngineLimits, Error};
@@ -47,14 +49,27 @@ pub(crate) fn spawn(
             "resources_limits.max_layer_bytes must be at least 1",
         ));
     }
+    // The contract's default stands for "as much as there may be".
+    if *cap > limits.instance_max_layer_bytes && *cap != DEFAULT_MAX_LAYER_BYTES {
+        return Err(Error::bad_request(format!(
+            "resources_limits.max_layer_bytes must be at most {}",
+            limits.instance_max_layer_bytes
+        )));
+    }
     *cap = (*cap).min(limits.instance_max_layer_bytes);
     if request.files.len() > MAX_ATTACHED_FILES {
         return Err(Error::bad_request(format!(
             "files has more than {MAX_ATTACHED_FILES} entries"
         )));
     }
+    let mut places = BTreeSet::new();
     for (dest, file) in &request.files {
         destination(dest)?;
+        if !places.insert(place(dest)) {
+            return Err(Error::bad_request(format!(
+                "files[{dest:?}]: another entry has the same destination"
+            )));
+        }
         if file.uid > MAX_ID || file.gid > MAX_ID {
             return Err(Error::bad_request(format!(
                 "files[{dest:?}]: uid and gid must be at most {MAX_ID}"
@@ -104,8 +119,8 @@ pub(crate) fn timeout(asked: Option<u32>, default: u32, max: u32) -> Result<u32,
     }
 }
 
-/// Permission bits of an attached file: octal, with or without `0o`, also a whole `st_mode` of a
-/// regular file. None: not octal.
+/// Permission bits of an attached file: octal, with or without `0o`, also a whole `st_mode`, of
+/// which the type of file does not count. None: not octal, or more than a mode has.
 pub(crate) fn mode(text: Option<&str>) -> Option<u32> {
     let Some(text) = text else { return Some(0o644) };
     let digits = text
@@ -116,7 +131,7 @@ pub(crate) fn mode(text: Option<&str>) -> Option<u32> {
         return None;
     }
     let bits = u32::from_str_radix(digits, 8).ok()?;
-    matches!(bits & !0o7777, 0 | 0o100_000).then_some(bits & 0o7777)
+    (bits <= 0o177_777).then_some(bits & 0o7777)
 }
 
 struct Process<'a> {
@@ -148,6 +163,7 @@ fn process(process: &Process<'_>) -> Result<(), Error> {
     let mut total = 0_usize;
     for (field, text, more) in texts {
         no_nul(field, text)?;
+        // What the kernel counts: the text, its NUL, and the place of its address.
         let size = text.len() + more + 1;
         if size > MAX_ARGUMENT {
             return Err(Error::bad_request(format!(
@@ -155,11 +171,13 @@ fn process(process: &Process<'_>) -> Result<(), Error> {
                 MAX_ARGUMENT - 1
             )));
         }
-        total = total.saturating_add(size);
+        total = total.saturating_add(size + size_of::<usize>());
     }
     if total > MAX_EXEC_BYTES {
         return Err(Error::bad_request(format!(
-            "command, args and env together are larger than {MAX_EXEC_BYTES} bytes"
+            "command, args and env together are larger than {MAX_EXEC_BYTES} bytes, \
+             counting {} more for each item",
+            size_of::<usize>() + 1
         )));
     }
     for (name, _) in variables {
@@ -213,7 +231,14 @@ fn hostname(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// A destination names a file below the root. Where symbolic links of the image lead is the
+/// The parts of a destination that count, from the root on: `/a`, `a` and `//./a` are one place.
+fn place(dest: &str) -> Vec<&str> {
+    dest.split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect()
+}
+
+/// A destination names a file below the root, which relative ones start from too. Where symbolic links of the image lead is the
 /// sandbox's business; it never leaves the image.
 fn destination(dest: &str) -> Result<(), Error> {
     let refuse = |why: &str| Err(Error::bad_request(format!("files[{dest:?}]: {why}")));
@@ -260,7 +285,8 @@ mod tests {
             (Some("rw-"), None),
             (Some("0888"), None),
             (Some("-644"), None),
-            (Some("040755"), None),
+            (Some("040755"), Some(0o755)),
+            (Some("200644"), None),
             (Some("777777777777"), None),
         ] {
             assert_eq!(mode(text), bits, "{text:?}");
@@ -334,6 +360,11 @@ mod tests {
             let error = spawn(&mut request, &EngineLimits::default()).unwrap_err();
             assert!(error.message().starts_with(field), "{field}: {error}");
         }
+        let mut twice = request();
+        file(&mut twice, "/a", "644");
+        file(&mut twice, ".//a", "644");
+        let error = spawn(&mut twice, &EngineLimits::default()).unwrap_err();
+        assert!(error.message().contains("same destination"), "{error}");
         for (dest, mode) in [
             ("", "644"),
             ("/", "644"),

@@ -1,9 +1,10 @@
 //! Everything that is ever written, one variant per change, each all or nothing.
 
-use contree_api::{FileId, ImageId, LayerId, ProjectId, Tag, Timestamp};
+use contree_api::{FileId, ImageId, LayerId, OperationId, ProjectId, Tag, Timestamp, TokenId};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::files::NewFile;
+use crate::images::NewImage;
 use crate::layers::Merged;
 use crate::operations::{Ended, NewOperation};
 use crate::tokens::NewToken;
@@ -21,8 +22,25 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// A project is closed: its tokens stop working and its name is free.
+    CloseProject {
+        /// Which.
+        project: ProjectId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A closed project goes, with what it still has.
+    RemoveProject {
+        /// Which.
+        project: ProjectId,
+    },
     /// A token is made.
     NewToken(Box<NewToken>),
+    /// A token stops working.
+    RemoveToken {
+        /// Which.
+        token: TokenId,
+    },
     /// A named value is set.
     SetMeta {
         /// Its name.
@@ -45,6 +63,20 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// An image becomes a public one, and gets a public tag; it may be one already.
+    Publish {
+        /// The public image.
+        image: Box<NewImage>,
+        /// The tag.
+        tag: Tag,
+        /// When.
+        at: Timestamp,
+    },
+    /// A public tag is removed, and the image that had it, unless another tag names that.
+    Unpublish {
+        /// The tag.
+        tag: Tag,
+    },
     /// Tags are removed from an image: one, or all of the project's.
     DeleteTags {
         /// Whose tags.
@@ -53,6 +85,11 @@ pub enum Change {
         image: ImageId,
         /// None: all.
         tag: Option<Tag>,
+    },
+    /// Operations are forgotten.
+    RemoveOperations {
+        /// Which.
+        operations: Vec<OperationId>,
     },
     /// A file was uploaded, for the first time or again.
     PutFile(Box<NewFile>),
@@ -95,6 +132,9 @@ impl Change {
     pub(crate) async fn apply(&self, db: &mut SqliteConnection) -> Result<u64, Error> {
         match self {
             Self::NewProject { id, name, at } => projects::insert(db, *id, name, *at).await,
+            Self::CloseProject { project, at } => projects::close(db, *project, *at).await,
+            Self::RemoveProject { project } => projects::remove(db, *project).await,
+            Self::RemoveToken { token } => tokens::remove(db, *token).await,
             Self::NewToken(token) => tokens::insert(db, token).await,
             Self::SetMeta { name, value } => meta::set(db, name, value).await,
             Self::Accept(operation) => operations::insert(db, operation).await,
@@ -105,6 +145,12 @@ impl Change {
                 image,
                 at,
             } => tags::set(db, *project, tag, *image, *at).await,
+            Self::Publish { image, tag, at } => {
+                images::insert(db, image).await?;
+                tags::set(db, image.project, tag, image.id, *at).await
+            }
+            Self::Unpublish { tag } => tags::unpublish(db, tag).await,
+            Self::RemoveOperations { operations } => operations::remove(db, operations).await,
             Self::DeleteTags {
                 project,
                 image,

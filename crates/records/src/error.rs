@@ -52,6 +52,12 @@ pub enum Error {
         /// What was being done.
         step: &'static str,
     },
+    /// There is one of that name already.
+    #[error("could not {step}: the name is taken")]
+    Taken {
+        /// What was being done.
+        step: &'static str,
+    },
     /// The writer has stopped.
     #[error("the records are closed")]
     Closed,
@@ -63,6 +69,7 @@ impl Error {
             sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
                 Self::Reference { step }
             }
+            sqlx::Error::Database(error) if error.is_unique_violation() => Self::Taken { step },
             _ => Self::Query { step, source },
         }
     }

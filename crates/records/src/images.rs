@@ -249,17 +249,57 @@ impl Records {
         row.as_ref().map(read_ground).transpose()
     }
 
-    /// An image of any project with this content; its layer may be shared.
+    /// An image with this content among the project's and the public ones; its layer may be
+    /// shared. What other projects have must not show, not even in the time that an import takes.
     ///
     /// # Errors
     /// [`Error::Query`] when the database fails.
-    pub async fn image_by_digest(&self, digest: &str) -> Result<Option<ImageGround>, Error> {
-        let row = sqlx::query("SELECT id, layer, env, cwd FROM images WHERE digest = $1 LIMIT 1")
-            .bind(digest)
+    pub async fn image_by_digest(
+        &self,
+        project: ProjectId,
+        digest: &str,
+    ) -> Result<Option<ImageGround>, Error> {
+        let row = sqlx::query(
+            "SELECT id, layer, env, cwd FROM images
+             WHERE digest = $1 AND project IN ($2, $3) LIMIT 1",
+        )
+        .bind(digest)
+        .bind(project.to_string())
+        .bind(PUBLIC.to_string())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(Error::query("look an image up by content"))?;
+        row.as_ref().map(read_ground).transpose()
+    }
+
+    /// All there is to know of one of the project's own images.
+    ///
+    /// # Errors
+    /// [`Error::Query`] when the database fails.
+    pub async fn own_image(
+        &self,
+        project: ProjectId,
+        image: ImageId,
+    ) -> Result<Option<NewImage>, Error> {
+        let row = sqlx::query("SELECT * FROM images WHERE id = $1 AND project = $2")
+            .bind(image.to_string())
+            .bind(project.to_string())
             .fetch_optional(&self.readers)
             .await
-            .map_err(Error::query("look an image up by content"))?;
-        row.as_ref().map(read_ground).transpose()
+            .map_err(Error::query("look an image up"))?;
+        row.as_ref().map(read_whole).transpose()
+    }
+
+    /// How many images the project has of its own.
+    ///
+    /// # Errors
+    /// [`Error::Query`] when the database fails.
+    pub async fn count_images(&self, project: ProjectId) -> Result<i64, Error> {
+        sqlx::query_scalar("SELECT COUNT(*) FROM images WHERE project = $1")
+            .bind(project.to_string())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(Error::query("count images"))
     }
 
     /// Images of all projects without any tag, made before a moment; at most `limit`.
@@ -285,6 +325,27 @@ impl Records {
             .map(|row| Row::new(row, "an image").parse("id"))
             .collect()
     }
+}
+
+fn read_whole(row: &SqliteRow) -> Result<NewImage, Error> {
+    let row = Row::new(row, "an image");
+    let kind: i64 = row.get("kind")?;
+    Ok(NewImage {
+        id: row.parse("id")?,
+        project: row.parse("project")?,
+        layer: row.parse("layer")?,
+        env: row.json("env")?,
+        cwd: row.get("cwd")?,
+        parent: row.parse_opt("parent")?,
+        operation: row.parse_opt("operation")?,
+        kind: [ImageKind::Run, ImageKind::Import]
+            .into_iter()
+            .find(|known| known.stored() == kind)
+            .ok_or_else(|| row.damaged("kind", &kind))?,
+        digest: row.get("digest")?,
+        size: row.count("size")?,
+        created_at: row.moment("created_at")?,
+    })
 }
 
 fn read_ground(row: &SqliteRow) -> Result<ImageGround, Error> {

@@ -28,7 +28,7 @@ use sqlx::SqlitePool;
 pub use change::Change;
 pub use error::{Error, OpenError};
 pub use files::NewFile;
-pub use images::{ImageGround, ImageKind, ImageFilter, NewImage};
+pub use images::{ImageFilter, ImageGround, ImageKind, NewImage};
 pub use layers::{LayerNode, Merged, NewLayer, Segment};
 pub use operations::{Ended, NewOperation, Operation, OperationFilter};
 pub use page::Page;

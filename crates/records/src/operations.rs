@@ -22,6 +22,9 @@ pub struct NewOperation {
     pub project: ProjectId,
     /// The token that asked.
     pub token: TokenId,
+    /// How many of that token's may go at once, this one among them; none: as many as of the
+    /// project.
+    pub token_width: Option<u64>,
     /// What it does.
     pub kind: OperationKind,
     /// The request as JSON, secrets of registries masked.
@@ -72,6 +75,8 @@ pub struct Operation {
     pub project: ProjectId,
     /// The token that asked.
     pub token: TokenId,
+    /// How many of that token's may go at once.
+    pub token_width: Option<u64>,
     /// What it does.
     pub kind: OperationKind,
     /// PENDING until it has ended.
@@ -116,12 +121,14 @@ pub(crate) async fn insert(
     operation: &NewOperation,
 ) -> Result<u64, Error> {
     sqlx::query(
-        "INSERT INTO operations (id, project, token, kind, status, request, image, created_at)
-         VALUES ($1, $2, $3, $4, 'PENDING', $5, $6, $7)",
+        "INSERT INTO operations
+             (id, project, token, token_width, kind, status, request, image, created_at)
+         VALUES ($1, $2, $3, $4, $5, 'PENDING', $6, $7, $8)",
     )
     .bind(operation.id.to_string())
     .bind(operation.project.to_string())
     .bind(operation.token.to_string())
+    .bind(operation.token_width.map(stored))
     .bind(operation.kind.name())
     .bind(&operation.request)
     .bind(operation.image.map(|image| image.to_string()))
@@ -155,6 +162,22 @@ pub(crate) async fn end(db: &mut SqliteConnection, ended: &Ended) -> Result<u64,
     .map_err(Error::query("record the end of an operation"))
 }
 
+pub(crate) async fn remove(
+    db: &mut SqliteConnection,
+    operations: &[OperationId],
+) -> Result<u64, Error> {
+    let mut removed = 0;
+    for operation in operations {
+        removed += sqlx::query("DELETE FROM operations WHERE id = $1")
+            .bind(operation.to_string())
+            .execute(&mut *db)
+            .await
+            .map_err(Error::query("remove an operation"))?
+            .rows_affected();
+    }
+    Ok(removed)
+}
+
 fn read(row: &SqliteRow) -> Result<Operation, Error> {
     let row = Row::new(row, "an operation");
     let kind: &str = row.get("kind")?;
@@ -167,6 +190,7 @@ fn read(row: &SqliteRow) -> Result<Operation, Error> {
         id: row.parse("id")?,
         project: row.parse("project")?,
         token: row.parse("token")?,
+        token_width: row.count_opt("token_width")?,
         kind,
         status: status_named(status).ok_or_else(|| row.damaged("status", &status))?,
         error: row.get("error")?,
@@ -218,7 +242,7 @@ impl Records {
         query: &OperationFilter,
     ) -> Result<Vec<Operation>, Error> {
         let mut sql = QueryBuilder::new(
-            "SELECT id, project, token, kind, status, error, '' AS request, image, result_image, \
+            "SELECT id, project, token, token_width, kind, status, error, '' AS request, image, result_image, \
              result_tag, created_at, started_at, finished_at, image_size, cpu, memory \
              FROM operations WHERE project = ",
         );
@@ -252,6 +276,20 @@ impl Records {
         .await
         .map_err(Error::query("list open operations"))?;
         rows.iter().map(read).collect()
+    }
+
+    /// How many operations of the project have not ended.
+    ///
+    /// # Errors
+    /// [`Error::Query`] when the database fails.
+    pub async fn count_open_operations(&self, project: ProjectId) -> Result<i64, Error> {
+        sqlx::query_scalar(
+            "SELECT COUNT(*) FROM operations WHERE project = $1 AND status = 'PENDING'",
+        )
+        .bind(project.to_string())
+        .fetch_one(&self.readers)
+        .await
+        .map_err(Error::query("count open operations"))
     }
 
     /// How many operations of the project are in which state; all that have not ended are

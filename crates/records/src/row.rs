@@ -68,6 +68,14 @@ impl<'a> Row<'a> {
         u64::try_from(value).map_err(|error| self.damaged(column, &error))
     }
 
+    /// The same, or NULL.
+    pub(crate) fn count_opt(&self, column: &str) -> Result<Option<u64>, Error> {
+        let value: Option<i64> = self.get(column)?;
+        value
+            .map(|value| u64::try_from(value).map_err(|error| self.damaged(column, &error)))
+            .transpose()
+    }
+
     pub(crate) fn damaged(&self, column: &str, reason: &impl Display) -> Error {
         Error::Damaged {
             what: self.what,

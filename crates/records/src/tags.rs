@@ -53,6 +53,35 @@ pub(crate) async fn delete(
         .map_err(Error::query("remove a tag"))
 }
 
+/// The tag, and its image when that is public and has no tag any more.
+pub(crate) async fn unpublish(db: &mut SqliteConnection, tag: &Tag) -> Result<u64, Error> {
+    let image: Option<String> =
+        sqlx::query_scalar("SELECT image FROM tags WHERE project = $1 AND name = $2")
+            .bind(PUBLIC.to_string())
+            .bind(tag.as_str())
+            .fetch_optional(&mut *db)
+            .await
+            .map_err(Error::query("look a tag up"))?;
+    let Some(image) = image else { return Ok(0) };
+    let removed = sqlx::query("DELETE FROM tags WHERE project = $1 AND name = $2")
+        .bind(PUBLIC.to_string())
+        .bind(tag.as_str())
+        .execute(&mut *db)
+        .await
+        .map_err(Error::query("remove a tag"))?
+        .rows_affected();
+    sqlx::query(
+        "DELETE FROM images WHERE id = $1 AND project = $2
+             AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.image = images.id)",
+    )
+    .bind(image)
+    .bind(PUBLIC.to_string())
+    .execute(db)
+    .await
+    .map_err(Error::query("remove an image"))?;
+    Ok(removed)
+}
+
 impl Records {
     /// The image a tag names: the project's own, else the public one.
     ///

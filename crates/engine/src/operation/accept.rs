@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use contree_api::image::{ImageImportRequest, ImageRef};
 use contree_api::instance::{InstanceSpawnRequest, InstanceSpawnResponse};
+use contree_api::operation::OperationStatus;
+use contree_api::stream::{ClosableStreamRepr, Encoding};
 use contree_api::whoami::Permission;
 use contree_api::{ErrorKind, OperationId, ProjectId, Timestamp};
 use contree_records::{Change, Committed, ImageGround, NewOperation};
 use futures_util::FutureExt as _;
 
 use super::end::End;
-use super::live::{Asked, Live, Stop};
+use super::live::{Asked, Asker, Live, Stop};
 use super::scheduler::{Job, Turn, Work};
 use crate::engine::Engine;
 use crate::events::log::{self, EventLog};
@@ -39,11 +41,13 @@ impl Engine {
         mut request: InstanceSpawnRequest,
     ) -> Result<InstanceSpawnResponse, Error> {
         identity.require(spawn_permission(request.disposable))?;
-        validate::spawn(&mut request, &self.config().limits)?;
+        let limits = identity.limits_within(&self.config().limits);
+        validate::spawn(&mut request, &limits)?;
         let image = self
             .image_named(identity.project_id, &request.image)
             .await?;
         request.image = ImageRef::Id(image.id);
+        fill_in(&mut request);
         self.use_files(identity.project_id, &request).await?;
         self.check_space()?;
 
@@ -53,12 +57,16 @@ impl Engine {
         let live = self.new_live(
             id,
             identity.project_id,
+            Asker {
+                token: identity.token_id,
+                token_width: limits.instance_max_concurrency,
+            },
             Asked::Run(Arc::clone(&request)),
             Some(image.id),
             Timestamp::now(),
         );
         let work = Work::Run(Box::new(RunPlan { image }));
-        self.accept(identity, live, work, stored).await?;
+        self.accept(live, work, stored).await?;
         let request = Arc::unwrap_or_clone(request);
         Ok(InstanceSpawnResponse {
             uuid: id,
@@ -77,7 +85,10 @@ impl Engine {
         request: ImageImportRequest,
     ) -> Result<OperationId, Error> {
         identity.require(Permission::Import)?;
-        let plan = self.plan_import(identity.project_id, &request).await?;
+        let limits = identity.limits_within(&self.config().limits);
+        let plan = self
+            .plan_import(identity.project_id, &request, &limits)
+            .await?;
         self.check_space()?;
         let mut shown = request;
         shown.timeout = Some(plan.timeout);
@@ -89,8 +100,13 @@ impl Engine {
         let id = OperationId::new();
         let stored = to_json(&shown)?;
         let asked = Asked::Import(Arc::new(shown));
-        let live = self.new_live(id, identity.project_id, asked, None, Timestamp::now());
-        self.accept(identity, live, Work::Import(Box::new(plan)), stored)
+        let asker = Asker {
+            token: identity.token_id,
+            token_width: limits.images_import_max_concurrency,
+        };
+        let now = Timestamp::now();
+        let live = self.new_live(id, identity.project_id, asker, asked, None, now);
+        self.accept(live, Work::Import(Box::new(plan)), stored)
             .await?;
         Ok(id)
     }
@@ -98,7 +114,8 @@ impl Engine {
     /// Asks for an operation to be cancelled; it is CANCELLED soon after.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when it has ended; `Forbidden` without `cancel`.
+    /// `NotFound`; `Conflict` when it has ended or its result is being recorded; `Forbidden`
+    /// without `cancel`.
     pub async fn cancel(&self, identity: &Identity, operation: OperationId) -> Result<(), Error> {
         identity.require(Permission::Cancel)?;
         let over = || Error::new(ErrorKind::Conflict, "the operation has already ended");
@@ -109,10 +126,7 @@ impl Engine {
         if !live.stop(Stop::Cancelled) {
             return Err(over());
         }
-        if let Some(job) = self
-            .scheduler()
-            .withdraw(live.project, live.kind(), live.id)
-        {
+        if let Some(job) = self.scheduler().withdraw(&live) {
             // It was waiting: there is nothing to stop.
             let engine = self.clone();
             self.tasks()
@@ -125,6 +139,7 @@ impl Engine {
         &self,
         id: OperationId,
         project: ProjectId,
+        asker: Asker,
         asked: Asked,
         image: Option<contree_api::ImageId>,
         created_at: Timestamp,
@@ -133,21 +148,16 @@ impl Engine {
             log::path(self.events_dir(), id),
             self.config().limits.event_log_cap,
         );
-        Arc::new(Live::new(id, project, asked, image, created_at, log))
+        Arc::new(Live::new(id, project, asker, asked, image, created_at, log))
     }
 
     /// On a task of its own: a caller that goes away must not leave half of it undone.
-    async fn accept(
-        &self,
-        identity: &Identity,
-        live: Arc<Live>,
-        work: Work,
-        request: String,
-    ) -> Result<(), Error> {
+    async fn accept(&self, live: Arc<Live>, work: Work, request: String) -> Result<(), Error> {
         let record = Change::Accept(Box::new(NewOperation {
             id: live.id,
             project: live.project,
-            token: identity.token_id,
+            token: live.token,
+            token_width: u64::try_from(live.token_width).ok(),
             kind: live.kind(),
             request,
             image: live.image,
@@ -161,6 +171,11 @@ impl Engine {
 
     async fn take_on(&self, live: Arc<Live>, work: Work, record: Change) -> Result<(), Error> {
         self.live_set().insert(Arc::clone(&live));
+        // A project that is being removed: either that is seen here, or the operation there.
+        if self.closing().contains(live.project) {
+            self.live_set().remove(live.id);
+            return Err(project_gone());
+        }
         let turn = self.scheduler().submit(
             Job {
                 live: Arc::clone(&live),
@@ -185,6 +200,11 @@ impl Engine {
         }
         // Submitted before the job begins, so that its end finds the row; a job that waits may
         // begin at any moment, but its end takes longer than this.
+        //
+        // Not synced, in either durability: what is promised to outlive a power loss is a result.
+        // An operation that was accepted and not done fails when the power is lost, on record or
+        // not; for the difference between FAILED and 404 after that, no run waits for the disk.
+        // A crash of the server loses no acceptance.
         let accepted = self.records().submit(record, false).await;
         if let Turn::Now(job) = turn {
             self.begin(job);
@@ -195,15 +215,12 @@ impl Engine {
     async fn accepted(&self, live: &Arc<Live>, accepted: Committed) -> Result<(), Error> {
         match accepted.wait().await {
             Ok(_) => Ok(()),
+            Err(contree_records::Error::Reference { .. }) => {
+                self.drop_unrecorded(live);
+                Err(project_gone())
+            }
             Err(error) => {
-                // Not on record, so it must not go on. Its end finds no row; that is logged.
-                live.stop(Stop::Cancelled);
-                if let Some(job) = self
-                    .scheduler()
-                    .withdraw(live.project, live.kind(), live.id)
-                {
-                    self.live_set().remove(job.live.id);
-                }
+                self.drop_unrecorded(live);
                 Err(Error::internal(
                     "the operation could not be recorded",
                     error,
@@ -212,13 +229,23 @@ impl Engine {
         }
     }
 
+    /// Not on record, so it must not go on. Its end finds no row; that is logged.
+    fn drop_unrecorded(&self, live: &Arc<Live>) {
+        live.stop(Stop::Cancelled);
+        if let Some(job) = self.scheduler().withdraw(live) {
+            self.live_set().remove(job.live.id);
+        }
+    }
+
     /// Carries a job out on a task of its own, and whatever waits behind it in its lane.
     pub(crate) fn begin(&self, job: Job) {
+        // Here and not in the task: who hears that the operation was accepted finds it ASSIGNED.
+        job.live.advance(OperationStatus::Assigned);
         let engine = self.clone();
         self.tasks().spawn(async move {
             let mut next = Some(job);
             while let Some(Job { live, work }) = next {
-                let (project, kind) = (live.project, live.kind());
+                live.advance(OperationStatus::Assigned);
                 let carried = std::panic::AssertUnwindSafe(engine.carry_out(&live, work));
                 let end = match carried.catch_unwind().await {
                     Ok(end) => end,
@@ -229,7 +256,7 @@ impl Engine {
                     }
                 };
                 engine.end(&live, end).await;
-                next = engine.scheduler().release(project, kind);
+                next = engine.scheduler().release(&live);
             }
         });
     }
@@ -269,6 +296,17 @@ impl Engine {
     }
 }
 
+/// Says what was left out as it is meant. Clients that read the request back want to find an
+/// environment and an input in it.
+fn fill_in(request: &mut InstanceSpawnRequest) {
+    request.env.get_or_insert_default();
+    request.stdin.get_or_insert_with(|| ClosableStreamRepr {
+        value: String::new(),
+        encoding: Encoding::Ascii,
+        close: true,
+    });
+}
+
 /// The permission a run needs.
 pub(crate) const fn spawn_permission(disposable: bool) -> Permission {
     if disposable {
@@ -276,6 +314,11 @@ pub(crate) const fn spawn_permission(disposable: bool) -> Permission {
     } else {
         Permission::Spawn
     }
+}
+
+/// The project went while the request was on its way, and its tokens with it.
+pub(crate) fn project_gone() -> Error {
+    Error::new(ErrorKind::Unauthorized, "the token is not valid")
 }
 
 pub(crate) fn shutting_down() -> Error {

@@ -5,13 +5,14 @@
 //! neither here nor on record may say that there is none.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use contree_api::image::ImageImportRequest;
 use contree_api::instance::InstanceSpawnRequest;
 use contree_api::operation::{OperationKind, OperationStatus, OperationSummary};
-use contree_api::{ImageId, OperationId, ProjectId, Timestamp};
+use contree_api::{ImageId, OperationId, ProjectId, Timestamp, TokenId};
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::log::EventLog;
@@ -24,6 +25,14 @@ pub(crate) enum Asked {
     Run(Arc<InstanceSpawnRequest>),
     /// An import.
     Import(Arc<ImageImportRequest>),
+}
+
+/// The token that asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    pub(crate) token: TokenId,
+    /// How many operations of that token, kind and project may go at once.
+    pub(crate) token_width: usize,
 }
 
 /// Why an operation is to end before its time.
@@ -40,6 +49,8 @@ pub(crate) enum Stop {
 pub(crate) struct Live {
     pub(crate) id: OperationId,
     pub(crate) project: ProjectId,
+    pub(crate) token: TokenId,
+    pub(crate) token_width: usize,
     pub(crate) asked: Asked,
     pub(crate) image: Option<ImageId>,
     pub(crate) created_at: Timestamp,
@@ -49,7 +60,7 @@ pub(crate) struct Live {
     /// Fires when its end is on record.
     pub(crate) ended: CancellationToken,
     state: Mutex<State>,
-    instance: OnceLock<Arc<Instance>>,
+    instance: SetOnce<Arc<Instance>>,
 }
 
 #[derive(Debug)]
@@ -57,12 +68,15 @@ struct State {
     status: OperationStatus,
     started: Option<(Timestamp, Instant)>,
     stop: Option<Stop>,
+    /// How it ends is decided; it can no longer be stopped.
+    settled: bool,
 }
 
 impl Live {
     pub(crate) fn new(
         id: OperationId,
         project: ProjectId,
+        asker: Asker,
         asked: Asked,
         image: Option<ImageId>,
         created_at: Timestamp,
@@ -72,10 +86,13 @@ impl Live {
             status: OperationStatus::Pending,
             started: None,
             stop: None,
+            settled: false,
         };
         Self {
             id,
             project,
+            token: asker.token,
+            token_width: asker.token_width,
             asked,
             image,
             created_at,
@@ -83,7 +100,7 @@ impl Live {
             stopped: CancellationToken::new(),
             ended: CancellationToken::new(),
             state: Mutex::new(state),
-            instance: OnceLock::new(),
+            instance: SetOnce::new(),
         }
     }
 
@@ -120,10 +137,11 @@ impl Live {
         self.state().started
     }
 
-    /// Asks it to stop; the first reason counts. False when it has ended.
+    /// Asks it to stop; the first reason counts. False when it has ended, or when how it ends is
+    /// decided.
     pub(crate) fn stop(&self, reason: Stop) -> bool {
         let mut state = self.state();
-        if state.status.is_terminal() {
+        if state.settled {
             return false;
         }
         state.stop.get_or_insert(reason);
@@ -137,9 +155,21 @@ impl Live {
         self.state().stop
     }
 
-    /// The sandbox, once it is up.
-    pub(crate) fn instance(&self) -> Option<&Arc<Instance>> {
-        self.instance.get()
+    /// From here on it cannot be stopped. Whoever asked for that before is answered: this tells
+    /// why it was to stop, if it was.
+    pub(crate) fn settle(&self) -> Option<Stop> {
+        let mut state = self.state();
+        state.settled = true;
+        state.stop
+    }
+
+    /// The sandbox, as soon as it is up; none when the operation ends without one.
+    pub(crate) async fn instance(&self) -> Option<&Arc<Instance>> {
+        tokio::select! {
+            biased;
+            instance = self.instance.wait() => Some(instance),
+            () = self.ended.cancelled() => None,
+        }
     }
 
     /// The sandbox is up.

@@ -29,7 +29,7 @@ async fn privileged_child_that_gets_killed() {
     config.durability = Durability::Durable;
     let (engine, _) = Engine::start(config).await.unwrap();
     let token = std::fs::read_to_string(std::path::Path::new(&folder).join("admin.token")).unwrap();
-    let identity = engine.authenticate(token.trim()).await.unwrap();
+    let identity = engine.authenticate(token.trim(), None).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench {
         engine,
@@ -127,7 +127,7 @@ async fn privileged_a_killed_server() {
     let (engine, first) = Engine::start(config(&data)).await.unwrap();
     assert!(first.is_none());
     let token = std::fs::read_to_string(data.join("admin.token")).unwrap();
-    let identity = engine.authenticate(token.trim()).await.unwrap();
+    let identity = engine.authenticate(token.trim(), None).await.unwrap();
     let bench = Bench {
         engine,
         identity,
@@ -197,7 +197,7 @@ async fn privileged_one_engine_for_each_folder() {
         std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
         0o600
     );
-    assert!(bench.engine.authenticate("contree_wrong").await.is_err());
+    assert!(bench.engine.authenticate("contree_wrong", None).await.is_err());
     let told = bench.engine.whoami(&bench.identity).await.unwrap();
     assert!(told.permissions.values().all(|granted| *granted));
     bench.stop().await;

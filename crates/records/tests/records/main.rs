@@ -5,6 +5,7 @@
 mod files;
 mod images;
 mod operations;
+mod projects;
 mod tokens;
 mod world;
 mod writing;

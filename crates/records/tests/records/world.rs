@@ -81,6 +81,7 @@ pub(crate) fn operation(project: ProjectId, second: i64) -> NewOperation {
         id: OperationId::new(),
         project,
         token: TokenId::new(),
+        token_width: Some(2),
         kind: OperationKind::Instance,
         request: r#"{"command":"true"}"#.into(),
         image: Some(ImageId::new()),

@@ -69,7 +69,8 @@ impl FromRequestParts<App> for Caller {
             .ok_or_else(|| {
                 unauthorized("the header Authorization is not of the form \"Bearer TOKEN\"")
             })?;
-        Ok(Self(app.engine.authenticate(token).await?))
+        let project = parts.headers.get("project").and_then(|name| name.to_str().ok());
+        Ok(Self(app.engine.authenticate(token, project).await?))
     }
 }
 
@@ -85,6 +86,7 @@ mod tests {
             token_id: TokenId::new(),
             project_id: ProjectId::new(),
             permissions: vec![Permission::List, Permission::SpawnDisposable],
+            limits: contree_api::admin::TokenLimits::default(),
             expires_at: None,
         });
         let either = [Permission::Spawn, Permission::SpawnDisposable];
