@@ -1,4 +1,14 @@
 //! The processes of a running instance: further ones, their results, signals and input.
+//!
+//! | the operation | exec, signal, input | result |
+//! | --- | --- | --- |
+//! | waits for its turn | `TooEarly`: nothing was done, try again | `TooEarly` |
+//! | has its sandbox on the way | waits for it | waits for it |
+//! | runs | is done | as far as it is |
+//! | has ended, or is an import | `Conflict` | from its log, or `NotFound` |
+//!
+//! Waiting ends when the sandbox is up or the operation has ended, which is a matter of
+//! milliseconds, or when the caller goes away.
 
 use std::sync::Arc;
 
@@ -15,15 +25,15 @@ use crate::run::instance::{Instance, ProcessHandle, StdinError};
 use crate::run::{plan, signals};
 use crate::{Engine, Error, Identity, validate};
 
-/// When to try again while a sandbox is on its way, in seconds.
+/// When to try again while an operation waits for its turn, in seconds.
 const RETRY_EARLY: u32 = 1;
 
 impl Engine {
     /// Starts a further process in a running sandbox.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when it is no instance or has ended; `TooEarly` when its sandbox is
-    /// not up yet; `BadRequest` naming the field, or `spawn failed: …` when the command cannot be
+    /// `NotFound`; `Conflict` when it is no instance or has ended; `TooEarly` while it waits for its
+    /// turn; `BadRequest` naming the field, or `spawn failed: …` when the command cannot be
     /// started; `Forbidden` without the permission its parent needed.
     pub async fn exec(
         &self,
@@ -31,14 +41,14 @@ impl Engine {
         operation: OperationId,
         spec: ExecSpec,
     ) -> Result<Spid, Error> {
-        let (live, instance) = self.instance(identity, operation, ended_conflict).await?;
         validate::exec(&spec)?;
+        let (live, instance) = self.instance(identity, operation).await?;
         let plan = plan::further_process(&spec, &instance.env, instance.cwd.as_deref());
         let started = instance
             .exec(plan, &live)
             .await
             .map_err(|error| match error {
-                SpawnError::Ended => ended_conflict(),
+                SpawnError::Ended => ended(),
                 error if error.is_host() => {
                     Error::internal("the process could not be started", error)
                 }
@@ -47,13 +57,13 @@ impl Engine {
                     Error::bad_request(message).with_source(error)
                 }
             })?;
-        started.map(|spid| Spid { spid }).ok_or_else(ended_conflict)
+        started.map(|spid| Spid { spid }).ok_or_else(ended)
     }
 
     /// The result of one process, folded from the log; while it runs exit code and signal are −1.
     ///
     /// # Errors
-    /// `NotFound`; `TooEarly` while the operation has not started; `Forbidden` without `list`.
+    /// `NotFound`; `TooEarly` while the operation waits for its turn; `Forbidden` without `list`.
     pub async fn process_result(
         &self,
         identity: &Identity,
@@ -63,12 +73,12 @@ impl Engine {
         identity.require(Permission::List)?;
         let (path, size) = match self.live(identity, operation) {
             Some(live) => {
-                let waits = matches!(
-                    live.status(),
-                    OperationStatus::Pending | OperationStatus::Assigned
-                );
-                if waits && live.kind() == OperationKind::Instance {
-                    return Err(too_early());
+                if live.kind() == OperationKind::Instance {
+                    if live.status() == OperationStatus::Pending {
+                        return Err(too_early());
+                    }
+                    // Without one there is no such process, which the log will tell.
+                    let _ = live.instance().await;
                 }
                 let size = live.log.watch().borrow().size;
                 (live.log.path().to_owned(), size)
@@ -102,7 +112,7 @@ impl Engine {
                 Error::bad_request("signal must be a number from 1 to 64 or a name such as TERM")
             })?,
         };
-        let (_, instance) = self.instance(identity, operation, ended_conflict).await?;
+        let (_, instance) = self.instance(identity, operation).await?;
         let process = live_process(&instance, operation, spid)?;
         instance
             .sandbox
@@ -117,9 +127,9 @@ impl Engine {
     /// process has been given all of it.
     ///
     /// # Errors
-    /// `NotFound` when there is no such live process; `Conflict` when its stdin is not open;
-    /// `Gone` when the operation has ended; `TooEarly`; `TimedOut` when the process does not read
-    /// (part of the chunk may have been delivered); `BadRequest`; `Forbidden`.
+    /// `NotFound` when there is no such live process; `Conflict` when its stdin is not open, when
+    /// the operation is no instance or has ended; `TooEarly`; `TimedOut` when the process does not
+    /// read (part of the chunk may have been delivered); `BadRequest`; `Forbidden`.
     pub async fn write_stdin(
         &self,
         identity: &Identity,
@@ -130,8 +140,7 @@ impl Engine {
         let bytes = chunk
             .to_bytes()
             .map_err(|error| Error::bad_request(error.to_string()))?;
-        let gone = || Error::new(ErrorKind::Gone, "the operation has ended");
-        let (live, instance) = self.instance(identity, operation, gone).await?;
+        let (live, instance) = self.instance(identity, operation).await?;
         let process = live_process(&instance, operation, spid)?;
         process
             .write_stdin(&bytes, chunk.close, &live.log)
@@ -150,12 +159,11 @@ impl Engine {
             })
     }
 
-    /// The running sandbox of an operation; `ended` is the error when it has ended.
+    /// The running sandbox of an operation.
     async fn instance(
         &self,
         identity: &Identity,
         operation: OperationId,
-        ended: impl FnOnce() -> Error,
     ) -> Result<(Arc<Live>, Arc<Instance>), Error> {
         let any = [Permission::Spawn, Permission::SpawnDisposable];
         let Some(live) = self.live(identity, operation) else {
@@ -171,12 +179,12 @@ impl Engine {
             return Err(no_instance());
         };
         identity.require(spawn_permission(request.disposable))?;
-        if live.status().is_terminal() {
-            return Err(ended());
+        match live.status() {
+            OperationStatus::Pending => return Err(too_early()),
+            status if status.is_terminal() => return Err(ended()),
+            _ => {}
         }
-        let Some(instance) = live.instance().cloned() else {
-            return Err(too_early());
-        };
+        let instance = live.instance().await.cloned().ok_or_else(ended)?;
         Ok((live, instance))
     }
 }
@@ -203,10 +211,14 @@ fn no_instance() -> Error {
     )
 }
 
-fn ended_conflict() -> Error {
+fn ended() -> Error {
     Error::new(ErrorKind::Conflict, "the operation has already ended")
 }
 
 fn too_early() -> Error {
-    Error::new(ErrorKind::TooEarly, "the sandbox is not up yet").with_retry_after(RETRY_EARLY)
+    Error::new(
+        ErrorKind::TooEarly,
+        "the operation still waits for its turn",
+    )
+    .with_retry_after(RETRY_EARLY)
 }

@@ -29,7 +29,7 @@ mod upper;
 pub mod view;
 
 pub use files::{FileError, FileWriter, WrittenFile};
-pub use measure::Usage;
+pub use measure::{DiskUse, Usage};
 pub use root_dir::{Dir, RootDir};
 pub use staging::Staged;
 pub use store::{Leftovers, Store, StoreError};

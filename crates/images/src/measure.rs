@@ -52,6 +52,28 @@ impl Usage {
     }
 }
 
+/// How much of a disk is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskUse {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files and folders, as far as the filesystem counts them.
+    pub entries: u64,
+}
+
+impl DiskUse {
+    /// What has come to it since `before`, in the measure of [`Usage::charge`].
+    #[must_use]
+    pub const fn grown_since(&self, before: &Self) -> u64 {
+        let grown = Usage {
+            changed: true,
+            bytes: self.bytes.saturating_sub(before.bytes),
+            entries: self.entries.saturating_sub(before.entries),
+        };
+        grown.charge()
+    }
+}
+
 struct Level {
     above: Identity,
     folders: Vec<CString>,

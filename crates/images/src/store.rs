@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use uuid::Uuid;
 
+use crate::measure::DiskUse;
 use crate::root_dir::DIR_FLAGS;
 use crate::sync::SharedSync;
 use crate::trash::Trash;
@@ -202,6 +203,19 @@ impl Store {
     pub fn free_bytes(&self) -> io::Result<u64> {
         let facts = rustix::fs::fstatvfs(&self.inner.root)?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+    }
+
+    /// How much of the store's disk is in use, by whomever. Takes a microsecond.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn disk_use(&self) -> io::Result<DiskUse> {
+        let facts = rustix::fs::fstatvfs(&self.inner.root)?;
+        let blocks = facts.f_blocks.saturating_sub(facts.f_bfree);
+        Ok(DiskUse {
+            bytes: blocks.saturating_mul(facts.f_frsize),
+            entries: facts.f_files.saturating_sub(facts.f_ffree),
+        })
     }
 
     /// Makes everything that was written to the store before this call survive a power failure.

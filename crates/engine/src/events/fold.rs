@@ -70,11 +70,23 @@ impl Folded {
     }
 
     pub(crate) fn stdout(&self) -> StreamRepr {
-        StreamRepr::from_bytes(&self.stdout, self.stdout_truncated)
+        self.stream(&self.stdout, self.stdout_truncated)
     }
 
     pub(crate) fn stderr(&self) -> StreamRepr {
-        StreamRepr::from_bytes(&self.stderr, self.stderr_truncated)
+        self.stream(&self.stderr, self.stderr_truncated)
+    }
+
+    /// Where text breaks off, because of a cap or because the process is not done, it does so
+    /// between characters: some clients read it as UTF-8 and refuse half a character.
+    fn stream(&self, bytes: &[u8], truncated: bool) -> StreamRepr {
+        let whole = match std::str::from_utf8(bytes) {
+            Err(error) if error.error_len().is_none() && (truncated || self.exit.is_none()) => {
+                &bytes[..error.valid_up_to()]
+            }
+            _ => bytes,
+        };
+        StreamRepr::from_bytes(whole, truncated)
     }
 
     /// The result; `cpu_price` is that of a CPU second.
@@ -151,5 +163,30 @@ fn resources(exit: &Exit, cpu_price: f64) -> Resources {
         unshared_memory: used.unshared_memory,
         user_cpu_time: used.user_time_us as f64 / 1e6,
         voluntary_switches: used.voluntary_ctx_switches,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_breaks_off_between_characters() {
+        let euros = "€€".as_bytes();
+        for (bytes, truncated, kept) in [
+            (&euros[..5], true, 3),
+            (&euros[..4], true, 3),
+            (euros, true, 6),
+            (b"ab\xff\xe2\x82", true, 5),
+            (b"\xe2\x82", true, 0),
+        ] {
+            let folded = Folded {
+                stdout: bytes.to_vec(),
+                stdout_truncated: truncated,
+                ..Folded::default()
+            };
+            assert_eq!(folded.stdout().to_bytes().unwrap(), bytes[..kept]);
+            assert_eq!(folded.stdout().truncated, truncated);
+        }
     }
 }

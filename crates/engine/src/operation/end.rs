@@ -1,6 +1,7 @@
 //! The end of an operation: on record first, then in its log, then gone from memory.
 //!
-//! 1. What it made is durable (the caller has seen to that).
+//! 1. What it made is durable (the caller has seen to that), and from now on it cannot be stopped:
+//!    a client is told that its request to cancel was accepted exactly when CANCELLED comes of it.
 //! 2. One transaction: layer, image, tag, and the operation's own row.
 //! 3. Its status is terminal for whoever asks.
 //! 4. `completion` ends its log, and with it every stream of its events.
@@ -14,7 +15,7 @@ use contree_api::{ImageId, Tag, Timestamp};
 use contree_records::{Change, Ended, ImageGround, NewImage, NewLayer};
 use tokio::sync::OwnedMutexGuard;
 
-use super::live::Live;
+use super::live::{Live, Stop};
 use crate::Durability;
 use crate::engine::Engine;
 use crate::layers::{Ground, Held};
@@ -83,6 +84,15 @@ impl End {
 impl Engine {
     /// Brings a live operation to its end.
     pub(crate) async fn end(&self, live: &Arc<Live>, mut end: End) {
+        let cancelled = live.settle() == Some(Stop::Cancelled);
+        if cancelled && end.status != OperationStatus::Cancelled {
+            self.forget_layer(&end);
+            end = End {
+                cpu: end.cpu,
+                memory: end.memory,
+                ..End::cancelled()
+            };
+        }
         let finished_at = Timestamp::now();
         let record = |end: &End| {
             let ended = Ended {

@@ -77,7 +77,7 @@ impl Engine {
             .collect()
     }
 
-    /// One operation; with `inflight` its output so far is in `result`.
+    /// One operation; with `inflight`, and while it runs, its output so far is in both `result`s.
     ///
     /// # Errors
     /// `NotFound`; `Forbidden` without `list`.
@@ -123,29 +123,28 @@ impl Engine {
     }
 
     async fn show_live(&self, live: &Live, inflight: bool) -> Result<OperationResponse, Error> {
-        let (metadata, is_run) = match &live.asked {
+        let mut result = None;
+        let metadata = match &live.asked {
             Asked::Run(request) => {
-                let request = (**request).clone();
-                let metadata = InstanceMetadata {
-                    request,
+                let mut metadata = InstanceMetadata {
+                    request: (**request).clone(),
                     result: None,
                 };
-                (OperationMetadata::Instance(Box::new(metadata)), true)
+                if inflight && live.status() == OperationStatus::Executing {
+                    // "Under `result`", says the contract, which has two of that name.
+                    let size = live.log.watch().borrow().size;
+                    let folded = fold(live.log.path().to_owned(), size, 1).await?;
+                    result = Some(OperationResult {
+                        image: None,
+                        tag: None,
+                        stdout: Some(folded.stdout()),
+                        stderr: Some(folded.stderr()),
+                    });
+                    metadata.result = Some(folded.result(self.config().cpu_price));
+                }
+                OperationMetadata::Instance(Box::new(metadata))
             }
-            Asked::Import(request) => (OperationMetadata::Import((**request).clone()), false),
-        };
-        let result = if inflight && is_run {
-            let size = live.log.watch().borrow().size;
-            let folded = fold(live.log.path().to_owned(), size, 1).await?;
-            let (stdout, stderr) = (Some(folded.stdout()), Some(folded.stderr()));
-            Some(OperationResult {
-                image: None,
-                tag: None,
-                stdout,
-                stderr,
-            })
-        } else {
-            None
+            Asked::Import(request) => OperationMetadata::Import((**request).clone()),
         };
         Ok(OperationResponse {
             summary: live.summary(),

@@ -192,8 +192,8 @@ impl Engine {
         end
     }
 
-    /// The last moment at which an operation can still be cancelled, and the point from which what
-    /// it made survives a power loss. An engine that shuts down lets it pass.
+    /// Makes what an operation made survive a power loss, unless it was cancelled by now. An engine
+    /// that shuts down lets it pass.
     pub(crate) async fn settle(&self, live: &Live, end: End) -> End {
         if live.stop_reason() == Some(Stop::Cancelled) {
             return self.undo(End::cancelled(), end);

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use contree_api::event::{EventData, StreamName};
 use contree_sandbox::{ProcessId, Running, Sandbox, SpawnError, StdinPipe};
 use tokio::io::AsyncWriteExt as _;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::events::{exit_event, killed_event, spawn_event};
-use super::output::{Recorder, pump};
+use super::output::{Pump, Recorder};
 use super::plan::{Env, ProcessPlan, Stdin};
 use crate::events::log::EventLog;
 use crate::operation::live::Live;
@@ -175,23 +176,20 @@ impl Instance {
                 exit,
                 ..
             } = running;
+            let recorder = |stream| Recorder::new(spid, stream, truncate_at);
+            let mut out = Pump::new(stdout, recorder(StreamName::Stdout));
+            let mut err = Pump::new(stderr, recorder(StreamName::Stderr));
+            let ended = CancellationToken::new();
             let exit = async {
                 let exit = exit.await;
                 handle.set_ended();
+                ended.cancel();
                 exit
             };
             let (exit, (), ()) = tokio::join!(
                 exit,
-                pump(
-                    stdout,
-                    Recorder::new(spid, StreamName::Stdout, truncate_at),
-                    &live.log
-                ),
-                pump(
-                    stderr,
-                    Recorder::new(spid, StreamName::Stderr, truncate_at),
-                    &live.log
-                ),
+                out.run_until(ended.cancelled(), &live.log),
+                err.run_until(ended.cancelled(), &live.log),
             );
             let exit = match exit {
                 Ok(exit) => exit_event(pid, &exit, false),
@@ -199,6 +197,8 @@ impl Instance {
                 Err(_) => killed_event(pid, false, began.elapsed()),
             };
             live.log.append(spid, EventData::Exit(exit));
+            // What it left running, a daemon say, may hold its streams for as long as it lives.
+            tokio::join!(out.run(&live.log), err.run(&live.log));
             // Until here: the sandbox ends when its last handle is dropped.
             drop(instance);
         });

@@ -80,7 +80,6 @@ impl Engine {
         request: &InstanceSpawnRequest,
         plan: RunPlan,
     ) -> End {
-        live.advance(OperationStatus::Assigned);
         let process = main_process(request, &plan.image);
         let started = self.start_sandbox(live, request, &plan, &process).await;
         let (instance, running, upper, ground) = match started {
@@ -93,8 +92,12 @@ impl Engine {
                 } else {
                     tracing::debug!(operation = %live.id, error = cause, "a run did not start");
                 }
+                // The sandbox was up when its process could not be started.
+                let init = matches!(&error, StartError::Sandbox(error) if !error.is_host())
+                    .then(|| self.machine().init_event(live.id, &request.hostname));
+                let shutdown = events::shutdown_event(ShutdownReason::SpawnFailed);
                 live.log
-                    .append(0, events::shutdown_event(ShutdownReason::SpawnFailed));
+                    .append_all(init.into_iter().chain([shutdown]).map(|event| (0, event)));
                 return stopped_or(live, End::failed(message));
             }
         };

@@ -13,7 +13,7 @@ use contree_sandbox::Running;
 
 use super::commit::Writable;
 use super::instance::Instance;
-use super::output::{Recorder, pump};
+use super::output::{Pump, Recorder};
 use super::plan::ProcessPlan;
 use super::signals::SIGKILL;
 use super::{events, log_exit};
@@ -27,12 +27,18 @@ const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// is left in a pipe.
 const PIPE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// First look at what a run has written, after this long.
-const FIRST_LOOK: Duration = Duration::from_millis(500);
+/// Bytes that no run writes in a second.
+const FASTEST: u64 = 4 << 30;
 
-/// A look takes time in proportion to what was written; this many times as long passes before
+/// Bounds of the time between looks at the disk.
+const GLANCE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// What a run has written is measured this often at least, whatever the disk shows.
+const MEASURE: Duration = Duration::from_secs(5);
+
+/// A measure takes time in proportion to what was written; this many times as long passes before
 /// the next.
-const LOOK_PAUSE: u32 = 20;
+const MEASURE_PAUSE: u32 = 20;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -81,10 +87,11 @@ impl Engine {
             exit,
             ..
         } = running;
-        let out = Recorder::new(1, StreamName::Stdout, process.truncate_at);
-        let err = Recorder::new(1, StreamName::Stderr, process.truncate_at);
+        let recorder = |stream| Recorder::new(1, stream, process.truncate_at);
+        let mut out = Pump::new(stdout, recorder(StreamName::Stdout));
+        let mut err = Pump::new(stderr, recorder(StreamName::Stderr));
         let mut pumps = pin!(async {
-            tokio::join!(pump(stdout, out, &live.log), pump(stderr, err, &live.log));
+            tokio::join!(out.run(&live.log), err.run(&live.log));
         });
         let mut pumped = false;
         let mut exit = pin!(exit);
@@ -151,17 +158,42 @@ impl Engine {
     }
 
     /// Ends when more than `cap` bytes were written.
+    ///
+    /// To measure what was written is to walk through it. So the disk as a whole is glanced at
+    /// first, as often as a run needs at least to write what it has left: only when as much has
+    /// come to the disk is there anything to measure. What others remove at the same time can
+    /// hide it, so it is measured now and then in any case.
     async fn watch_size(&self, upper: &Writable, cap: u64) {
-        let mut pause = FIRST_LOOK;
+        let mut room = cap;
+        let mut before = self.store().disk_use().ok();
+        let mut measured = Instant::now();
+        let mut pause = GLANCE.0;
         loop {
             tokio::time::sleep(pause).await;
+            let now = self.store().disk_use().ok();
+            let left = match (&before, &now) {
+                (Some(before), Some(now)) => room.saturating_sub(now.grown_since(before)),
+                // A disk that does not tell has to be measured.
+                _ => 0,
+            };
+            if left > 0 && measured.elapsed() < MEASURE {
+                pause = glance(left);
+                continue;
+            }
             let began = Instant::now();
             match upper.measure(self.store(), Some(cap)).await {
                 Ok(usage) if usage.exceeds(Some(cap)) => return,
+                Ok(usage) => room = cap - usage.charge(),
                 // What keeps it from being measured now will come up when it is committed.
-                Ok(_) | Err(_) => {}
+                Err(_) => {}
             }
-            pause = FIRST_LOOK.max(began.elapsed() * LOOK_PAUSE);
+            (before, measured) = (now, Instant::now());
+            pause = glance(room).max(began.elapsed() * MEASURE_PAUSE);
         }
     }
+}
+
+/// How long it takes at least to write `left` bytes.
+fn glance(left: u64) -> Duration {
+    Duration::from_millis(left / (FASTEST / 1_000)).clamp(GLANCE.0, GLANCE.1)
 }
