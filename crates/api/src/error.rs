@@ -16,8 +16,6 @@ pub enum ErrorKind {
     NotFound,
     /// The object's state does not allow it. 409.
     Conflict,
-    /// The process is gone. 410.
-    Gone,
     /// The request body is larger than allowed. 413.
     TooLarge,
     /// The path names something of the wrong type. 422.
@@ -46,7 +44,6 @@ impl ErrorKind {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
-            Self::Gone => 410,
             Self::TooLarge => 413,
             Self::Unprocessable => 422,
             Self::TooEarly => 425,
