@@ -71,6 +71,9 @@ pub(crate) const NETWORK: &[Need] = &[
 pub(crate) const PYTHON: &[Need] =
     &[need("python3", "python3-venv").probed_by(&["-c", "import venv, ensurepip"])];
 
+/// What tests of searching in images are judged by.
+pub(crate) const SEARCH: &[Need] = &[need("rg", "ripgrep")];
+
 /// Debian's release that root filesystems are made of.
 const SUITE: &str = "bookworm";
 

@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             debian::PASSWORDS,
             debian::NETWORK,
             debian::PYTHON,
+            debian::SEARCH,
         ])?;
         settings.push(("CONTREE_TEST_ROOTFS", debian::rootfs()?));
     }

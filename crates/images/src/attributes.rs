@@ -20,17 +20,19 @@ pub(crate) fn proc_path(dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
 pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Every extended attribute of what `path` names, a symbolic link not followed. Filesystems
-/// without any have none.
-pub(crate) fn xattrs(path: &[u8]) -> Result<Xattrs, Errno> {
+/// without any have none. More than `most` bytes of them are `TOOBIG`.
+pub(crate) fn xattrs(path: &[u8], most: usize) -> Result<Xattrs, Errno> {
     collect(
+        most,
         |buffer| rustix::fs::llistxattr(path, buffer),
         |key, buffer| rustix::fs::lgetxattr(path, key, buffer),
     )
 }
 
 /// As [`xattrs`], of an open file or folder.
-pub(crate) fn xattrs_of(fd: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
+pub(crate) fn xattrs_of(fd: BorrowedFd<'_>, most: usize) -> Result<Xattrs, Errno> {
     collect(
+        most,
         |buffer| rustix::fs::flistxattr(fd, buffer),
         |key, buffer| rustix::fs::fgetxattr(fd, key, buffer),
     )
@@ -39,6 +41,7 @@ pub(crate) fn xattrs_of(fd: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
 /// Names and values are at most 64 KiB each by the kernel's own limits (`XATTR_LIST_MAX`,
 /// `XATTR_SIZE_MAX`); most entries have none, so a small buffer is tried first.
 fn collect(
+    most: usize,
     mut list: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
     mut get: impl FnMut(&[u8], &mut [u8]) -> Result<usize, Errno>,
 ) -> Result<Xattrs, Errno> {
@@ -55,6 +58,7 @@ fn collect(
         Err(error) => return Err(error),
     };
     let mut found = Vec::new();
+    let mut bytes = 0_usize;
     let mut value = Vec::new();
     for key in names.split(|&b| b == 0).filter(|key| !key.is_empty()) {
         value.resize(512, 0);
@@ -67,6 +71,10 @@ fn collect(
             Err(Errno::NODATA | Errno::OPNOTSUPP) => continue,
             other => other?,
         };
+        bytes += key.len() + length;
+        if bytes > most {
+            return Err(Errno::TOOBIG);
+        }
         found.push((key.to_vec(), value[..length].to_vec()));
     }
     Ok(found)
@@ -74,7 +82,7 @@ fn collect(
 
 /// The extended attributes that belong to the content, not to overlayfs.
 pub(crate) fn content_xattrs(fd: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
-    let mut all = xattrs_of(fd)?;
+    let mut all = xattrs_of(fd, usize::MAX)?;
     all.retain(|(key, _)| !is_overlay_xattr(key));
     Ok(all)
 }
@@ -116,7 +124,7 @@ pub(crate) fn copy_to_entry(
         )?;
     }
     let target = proc_path(to, copy.to_bytes());
-    for (key, value) in xattrs(&proc_path(from, name.to_bytes()))? {
+    for (key, value) in xattrs(&proc_path(from, name.to_bytes()), usize::MAX)? {
         rustix::fs::lsetxattr(&target[..], &key[..], &value, XattrFlags::empty())?;
     }
     rustix::fs::utimensat(to, copy, &times(facts), nofollow)

@@ -7,10 +7,11 @@
 //! is one is checked by device and inode number all the same.
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, Mode, RawDir, Stat};
+use rustix::fs::{FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 
 use crate::root_dir::DIR_FLAGS;
@@ -63,6 +64,14 @@ impl AsFd for Cursor {
 /// Opens the folder `name` below another, not through a symbolic link.
 pub(crate) fn open_child(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(dir, name, DIR_FLAGS, Mode::empty())
+}
+
+/// Opens a regular file for reading; should it be something else after all, without waiting on it.
+pub(crate) fn open_regular(dir: BorrowedFd<'_>, name: &CStr) -> Result<File, Errno> {
+    let flags =
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let fd = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+    Ok(File::from(fd))
 }
 
 /// Calls `each` with every entry of a folder but `.` and `..`, from where the descriptor's

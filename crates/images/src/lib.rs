@@ -11,9 +11,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod attributes;
 mod cursor;
 mod files;
+pub mod grep;
 pub mod import;
 pub mod layout;
 mod measure;
@@ -27,8 +29,11 @@ mod sync;
 mod trash;
 mod upper;
 pub mod view;
+mod walk;
 
+pub use archive::{Archive, ArchiveError};
 pub use files::{FileError, FileWriter, WrittenFile};
+pub use grep::{GrepError, Stop};
 pub use measure::{DiskUse, Usage};
 pub use root_dir::{Dir, RootDir};
 pub use staging::Staged;

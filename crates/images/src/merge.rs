@@ -267,7 +267,7 @@ fn copy_entry(
             copy_data(&source, &target, facts)?;
             attributes::copy_to(
                 facts,
-                &attributes::xattrs_of(source.as_fd())?,
+                &attributes::xattrs_of(source.as_fd(), usize::MAX)?,
                 target.as_fd(),
             )?;
             return attributes::set_times(facts, &target);

@@ -447,10 +447,8 @@ impl Dir {
     /// # Errors
     /// `NotFound` when there is no such name.
     pub fn xattrs(&self, name: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        Ok(attributes::xattrs(&attributes::proc_path(
-            self.fd.as_fd(),
-            single(name)?,
-        ))?)
+        let path = attributes::proc_path(self.fd.as_fd(), single(name)?);
+        Ok(attributes::xattrs(&path, usize::MAX)?)
     }
 
     /// Renames `name` to `new_name` in the folder `to`, replacing a file there.

@@ -19,7 +19,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Stat};
+use rustix::fs::{AtFlags, FileType, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use crate::cursor::{Cursor, Identity, identity, open_child, read_dir};
@@ -79,6 +79,16 @@ pub(crate) struct Name {
     pub(crate) layer: LayerAt,
 }
 
+/// A name as [`Stack::names_after`] finds it.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) name: CString,
+    /// The topmost layer that has it.
+    pub(crate) layer: LayerAt,
+    /// As that layer's folder tells it, `Unknown` where it does not.
+    pub(crate) kind: FileType,
+}
+
 /// Whether this is what overlayfs takes for a whiteout.
 pub(crate) fn is_whiteout(facts: &Stat) -> bool {
     FileType::from_raw_mode(facts.st_mode) == FileType::CharacterDevice && facts.st_rdev == 0
@@ -119,6 +129,12 @@ impl Stack {
     /// The name of the folder where the stack stands, in the one above; `None` at the root.
     pub(crate) fn name(&self) -> Option<&CStr> {
         (self.depth() > 0).then_some(self.here().name.as_c_str())
+    }
+
+    /// The path of the folder where the stack stands: a slash before each name, nothing at the root.
+    pub(crate) fn path(&self) -> Vec<u8> {
+        let names = self.levels[1..].iter().map(|level| level.name.to_bytes());
+        names.flat_map(|name| [b"/", name].concat()).collect()
     }
 
     /// A layer's folder; valid while the layer has a part in the folder where the stack stands.
@@ -259,5 +275,72 @@ impl Stack {
             all.dedup_by(|later, first| later.name == first.name);
         }
         Ok(Some(all))
+    }
+
+    /// The first `limit` names after `after`, whiteouts included, in the order of their bytes, and
+    /// whether there are more. Holds twice as many for a while. Can be asked again and again.
+    pub(crate) fn names_after(
+        &self,
+        after: Option<&CStr>,
+        limit: usize,
+    ) -> Result<(Vec<Named>, bool), Errno> {
+        let mut first = FirstNames {
+            names: Vec::new(),
+            limit,
+            dropped: false,
+        };
+        for &(layer, _) in &self.here().parts {
+            let part = self.part(layer);
+            rustix::fs::seek(part, SeekFrom::Start(0))?;
+            read_dir(part, |name, kind| {
+                if after.is_none_or(|after| name > after) {
+                    first.take(name, layer, kind);
+                }
+                Ok(())
+            })?;
+        }
+        first.settle();
+        Ok((first.names, first.dropped))
+    }
+}
+
+/// Keeps the first of many names that come in no order, layer by layer from the top.
+struct FirstNames {
+    names: Vec<Named>,
+    limit: usize,
+    /// Whether there were more.
+    dropped: bool,
+}
+
+impl FirstNames {
+    fn take(&mut self, name: &CStr, layer: LayerAt, kind: FileType) {
+        // Once names were dropped, the first `limit` are in order, and the last of those is the
+        // mark above which nothing is wanted.
+        let mark = self
+            .dropped
+            .then(|| self.names[self.limit - 1].name.as_c_str());
+        if mark.is_some_and(|mark| name > mark) {
+            return;
+        }
+        self.names.push(Named {
+            name: name.to_owned(),
+            layer,
+            kind,
+        });
+        if self.names.len() >= self.limit * 2 {
+            self.settle();
+        }
+    }
+
+    /// Puts the names in order, the topmost of several first and the others away, and drops what
+    /// is too much.
+    fn settle(&mut self) {
+        self.names
+            .sort_unstable_by(|a, b| (&a.name, a.layer).cmp(&(&b.name, b.layer)));
+        self.names.dedup_by(|later, first| later.name == first.name);
+        if self.names.len() > self.limit {
+            self.names.truncate(self.limit);
+            self.dropped = true;
+        }
     }
 }

@@ -102,7 +102,7 @@ impl Xattrs {
         target: impl AsFd,
         xattrs: &[(Vec<u8>, Vec<u8>)],
     ) -> io::Result<()> {
-        for (key, value) in xattrs_of(target.as_fd())? {
+        for (key, value) in xattrs_of(target.as_fd(), usize::MAX)? {
             if is_kept(&key, &value) {
                 rustix::fs::fremovexattr(&target, &key[..])?;
             }

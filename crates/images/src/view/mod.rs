@@ -24,12 +24,15 @@ use std::io;
 
 use contree_api::LayerId;
 use contree_api::inspect::{DirectoryList, FileItem};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::archive::Archive;
+use crate::cursor::open_regular;
 use crate::stack::Stack;
 use crate::store::{Store, StoreError};
 use owners::Owners;
+pub(crate) use resolve::Entry;
 use resolve::{LastLink, Target};
 
 /// Why a path of an image cannot be shown. `path` is what was asked for.
@@ -57,6 +60,12 @@ pub enum PathError {
     /// A file was expected, and this is a pipe, a socket or a device.
     #[error("{path} is not a regular file")]
     NotAFile {
+        /// What was asked for.
+        path: String,
+    },
+    /// A file or a folder was expected, and this is a pipe, a socket or a device.
+    #[error("{path} is neither a regular file nor a folder")]
+    NeitherFileNorFolder {
         /// What was asked for.
         path: String,
     },
@@ -113,7 +122,7 @@ impl From<Errno> for Refused {
 }
 
 impl Refused {
-    fn of(self, path: &[u8]) -> PathError {
+    pub(crate) fn of(self, path: &[u8]) -> PathError {
         let path = String::from_utf8_lossy(path).into_owned();
         match self {
             Self::NotFound => PathError::NotFound { path },
@@ -148,6 +157,14 @@ pub struct OpenFile {
 pub struct View {
     store: Store,
     chain: Vec<LayerId>,
+}
+
+/// What a path leads to.
+pub(crate) enum Start {
+    /// The stack stands in it.
+    Folder(Stack),
+    /// The stack stands in the folder that has it.
+    Entry(Stack, Entry),
 }
 
 impl Store {
@@ -218,10 +235,60 @@ impl View {
             return Err(PathError::NotAFile { path: lossy() });
         }
         let failed = |error: Errno| Refused::from(error).of(path);
-        let file = open_entry(&stack, &entry).map_err(failed)?;
+        let file = open_regular(stack.part(entry.layer), &entry.name).map_err(failed)?;
         let size = u64::try_from(entry.facts.st_size).unwrap_or(0);
         let meta = list::item(entry.name.to_bytes(), &entry.facts, Vec::new(), &owners);
         Ok(OpenFile { file, size, meta })
+    }
+
+    /// The file or folder that `path` leads to, links followed, as a tar archive that is made while
+    /// it is read. See [`Archive`] for what members are called.
+    ///
+    /// # Errors
+    /// [`PathError::NeitherFileNorFolder`] for a pipe, a socket or a device.
+    pub fn archive(&self, path: impl AsRef<[u8]>) -> Result<Archive, PathError> {
+        let path = path.as_ref();
+        let (start, shown) = self.start(path)?;
+        let base = shown.rsplit(|byte| *byte == b'/').next();
+        let base = base.unwrap_or_default().to_vec();
+        match start {
+            Start::Folder(stack) => Ok(Archive::of_folder(stack, base)),
+            Start::Entry(stack, Entry { name, layer, facts }) => {
+                if FileType::from_raw_mode(facts.st_mode) != FileType::RegularFile {
+                    let path = String::from_utf8_lossy(path).into_owned();
+                    return Err(PathError::NeitherFileNorFolder { path });
+                }
+                Ok(Archive::of_file(stack, name, layer, facts, base))
+            }
+        }
+    }
+
+    /// Where `path` leads to, links followed, with the path by which it is shown: as it was asked
+    /// for, with one slash before each name; or where that has `..` in it, the place itself.
+    pub(crate) fn start(&self, path: &[u8]) -> Result<(Start, Vec<u8>), PathError> {
+        let mut stack = self.stack(path)?;
+        let target = resolve::resolve(&mut stack, path, LastLink::Follow);
+        let target = target.map_err(|refused| refused.of(path))?;
+        let names = path.split(|byte| *byte == b'/');
+        let names = names.filter(|name| !matches!(*name, b"" | b"."));
+        let mut shown = if names.clone().any(|name| name == b"..") {
+            let mut place = stack.path();
+            if let Target::Entry(entry) = &target {
+                place.push(b'/');
+                place.extend_from_slice(entry.name.to_bytes());
+            }
+            place
+        } else {
+            names.flat_map(|name| [b"/", name].concat()).collect()
+        };
+        if shown.is_empty() {
+            shown.push(b'/');
+        }
+        let start = match target {
+            Target::Folder => Start::Folder(stack),
+            Target::Entry(entry) => Start::Entry(stack, entry),
+        };
+        Ok((start, shown))
     }
 
     /// Facts about what `path` leads to, links followed. `path` in them is the name in its
@@ -272,12 +339,4 @@ impl View {
         let roots = self.store.open_layers(&self.chain)?;
         Stack::new(roots).map_err(|error| Refused::Kernel(error).of(path))
     }
-}
-
-/// Opens a regular file; should it be something else after all, without waiting on it.
-fn open_entry(stack: &Stack, entry: &resolve::Entry) -> Result<File, Errno> {
-    let flags =
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let fd = rustix::fs::openat(stack.part(entry.layer), &entry.name, flags, Mode::empty())?;
-    Ok(File::from(fd))
 }

@@ -7,8 +7,9 @@ use contree_api::inspect::Owner;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::Refused;
 use super::resolve::{LastLink, Target, resolve};
-use super::{Refused, open_entry};
+use crate::cursor::open_regular;
 use crate::stack::Stack;
 
 /// What is read of each file. A Debian system has 1 KiB.
@@ -54,7 +55,7 @@ fn read(stack: &mut Stack, path: &[u8]) -> Result<Vec<u8>, Errno> {
         Ok(_) | Err(_) => return Ok(Vec::new()),
     };
     let mut content = Vec::new();
-    open_entry(stack, &entry)?
+    open_regular(stack.part(entry.layer), &entry.name)?
         .take(MAX_BYTES)
         .read_to_end(&mut content)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;

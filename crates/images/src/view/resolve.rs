@@ -31,10 +31,10 @@ pub(super) enum Target {
 
 /// Not a folder.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: CString,
-    pub(super) layer: LayerAt,
-    pub(super) facts: Box<Stat>,
+pub(crate) struct Entry {
+    pub(crate) name: CString,
+    pub(crate) layer: LayerAt,
+    pub(crate) facts: Box<Stat>,
 }
 
 /// A path that is being walked: the one asked for, or the target of a link in it.

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod archive;
 mod files;
+mod grep;
 mod hostile;
 mod measure;
 mod merge;
