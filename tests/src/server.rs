@@ -117,6 +117,18 @@ impl Server {
         Client::new(Config::new(self.url(), self.token())).expect("a client")
     }
 
+    /// The most memory it has had resident so far, in bytes.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let child = &self.running.as_ref().expect("the server runs").child;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
+        let status = status.expect("a process has a status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.and_then(|kib| kib.parse().ok()).expect("a size in kB");
+        kib * 1024
+    }
+
     /// Its data folder.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
