@@ -64,7 +64,10 @@ impl Bench {
         let mut config = config(&folder.path().join("data"));
         change(&mut config);
         let (engine, first) = Engine::start(config).await.unwrap();
-        let identity = engine.authenticate(&first.unwrap().token, None).await.unwrap();
+        let identity = engine
+            .authenticate(&first.unwrap().token, None)
+            .await
+            .unwrap();
         Self {
             engine,
             identity,

@@ -197,7 +197,13 @@ async fn privileged_one_engine_for_each_folder() {
         std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
         0o600
     );
-    assert!(bench.engine.authenticate("contree_wrong", None).await.is_err());
+    assert!(
+        bench
+            .engine
+            .authenticate("contree_wrong", None)
+            .await
+            .is_err()
+    );
     let told = bench.engine.whoami(&bench.identity).await.unwrap();
     assert!(told.permissions.values().all(|granted| *granted));
     bench.stop().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use contree_api::event::EventData;
 use contree_api::image::{ImageImportRequest, Registry};
 use contree_api::operation::OperationStatus;
-use contree_engine::{ErrorKind, Page, ImageFilter, ImageKind};
+use contree_engine::{ErrorKind, ImageFilter, ImageKind, Page};
 
 use crate::bench::{Bench, shell, tiny_root};
 
@@ -267,10 +267,7 @@ async fn privileged_uploads() {
         (id, 5, sha256)
     );
     assert_eq!(
-        engine
-            .files(identity, &Page::default())
-            .await
-            .unwrap(),
+        engine.files(identity, &Page::default()).await.unwrap(),
         [file]
     );
     let missing = engine.file(identity, &"0".repeat(64)).await.unwrap_err();

@@ -31,7 +31,21 @@ async fn privileged_a_run_makes_an_image() {
         (state.exit_code, state.signal, state.timed_out),
         (0, -1, false)
     );
-    assert!(run.result().resources.max_rss > 0);
+    let used = run.result().resources;
+    assert!(
+        used.max_rss > 0 && used.page_faults > 0 && used.voluntary_switches > 0,
+        "{used:?}"
+    );
+    assert!(used.user_cpu_time + used.system_cpu_time > 0.0, "{used:?}");
+    assert!(
+        used.elapsed_time > 0.0 && used.monotonic_time > 0.0,
+        "{used:?}"
+    );
+    assert_eq!(
+        run.shown.summary.consumed_cpu,
+        Some(used.user_cpu_time + used.system_cpu_time)
+    );
+    assert_eq!(run.shown.summary.consumed_memory, Some(used.max_rss));
 
     // The image has it, its parent does not.
     assert_eq!(
@@ -173,6 +187,13 @@ async fn privileged_what_cannot_start_fails() {
         );
         assert!(run.result.is_none());
         assert_eq!(run.shown.result, None);
+        let kinds: Vec<_> = bench
+            .events(run.id)
+            .await
+            .iter()
+            .map(|e| e.data.type_name())
+            .collect();
+        assert_eq!(kinds, ["init", "shutdown", "completion"]);
         assert_eq!(
             shutdown_reason(&bench, &run).await,
             ShutdownReason::SpawnFailed
@@ -343,6 +364,40 @@ async fn privileged_attached_files() {
         .await;
     bench.sh(base, "test -s /etc/passwd").await;
 
+    // Through links of the image, which lead nowhere else; a place of its own for each.
+    let linked = bench
+        .sh(
+            base,
+            "ln -s /opt/real /link; ln -s ../../../../etc/out /up; mkdir -p /opt/real",
+        )
+        .await;
+    let mut request = shell(linked.image.unwrap(), "cat /opt/real/deep/a /etc/out");
+    for dest in ["/link/deep/a", "up", "/not/there/yet"] {
+        request
+            .files
+            .insert(dest.into(), attached(script, "100644", 5));
+    }
+    let run = bench.run(request).await;
+    assert_eq!(run.stdout(), "#!/bin/sh\necho run by $(id -u)\n".repeat(2));
+    bench
+        .sh(
+            run.image.unwrap(),
+            "test -L /link && test -s /not/there/yet",
+        )
+        .await;
+    // Where no file can be.
+    let mut request = shell(base, "true");
+    request
+        .files
+        .insert("/etc/passwd/x".into(), attached(script, "644", 0));
+    let run = bench.run(request).await;
+    assert_eq!(run.status, OperationStatus::Failed);
+    assert!(
+        run.error.as_deref().unwrap().contains("/etc/passwd/x"),
+        "{:?}",
+        run.error
+    );
+
     let mut request = shell(base, "true");
     request
         .files
@@ -429,6 +484,8 @@ async fn privileged_a_network_is_told_of() {
             configured.ip4.as_ref().unwrap().ends_with("/32"),
             "{configured:?}"
         );
+        let names: Vec<_> = network.interfaces.iter().map(|i| i.name.as_str()).collect();
+        assert_eq!(names, ["lo", "eth0"]);
         assert!(run.stdout().contains("eth0"), "{}", run.stdout());
     } else {
         assert!(
