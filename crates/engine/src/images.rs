@@ -1,29 +1,17 @@
-//! Images, their tags, and looking into them.
+//! Images and their tags.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use contree_api::image::Image;
-use contree_api::inspect::DirectoryList;
 use contree_api::whoami::Permission;
-use contree_api::{ErrorKind, ImageId, ProjectId, Tag, Timestamp};
-use contree_images::{PathError, View};
+use contree_api::{ImageId, ProjectId, Tag, Timestamp};
 use contree_records::{Change, ImageGround};
 
-use crate::layers::GroundError;
 use crate::{Engine, Error, Identity, ImageFilter};
 
 /// Images remembered at most.
 const REMEMBERED: usize = 1_024;
-
-/// A regular file of an image, opened for reading.
-#[derive(Debug)]
-pub struct ImageFile {
-    /// Positioned at the start.
-    pub file: std::fs::File,
-    /// Bytes.
-    pub size: u64,
-}
 
 /// What runs need to know of images that were used lately. Images do not change; one that is
 /// removed is forgotten here first.
@@ -147,84 +135,6 @@ impl Engine {
         }
     }
 
-    /// The entries of a folder, by name.
-    ///
-    /// # Errors
-    /// `NotFound`; `Unprocessable` when the path is no folder; `Forbidden` without `list`.
-    pub async fn list_directory(
-        &self,
-        identity: &Identity,
-        image: ImageId,
-        path: &str,
-    ) -> Result<DirectoryList, Error> {
-        self.look(identity, image, path, |view, path| view.list(path))
-            .await
-    }
-
-    /// The same as text, like `ls -l`.
-    ///
-    /// # Errors
-    /// As [`Engine::list_directory`].
-    pub async fn list_directory_text(
-        &self,
-        identity: &Identity,
-        image: ImageId,
-        path: &str,
-    ) -> Result<String, Error> {
-        self.look(identity, image, path, |view, path| view.list_text(path))
-            .await
-    }
-
-    /// Opens a regular file; symbolic links are followed inside the image.
-    ///
-    /// # Errors
-    /// `NotFound`; `Unprocessable` when the path is no regular file; `Forbidden` without `list`.
-    pub async fn open_image_file(
-        &self,
-        identity: &Identity,
-        image: ImageId,
-        path: &str,
-    ) -> Result<ImageFile, Error> {
-        let opened = self
-            .look(identity, image, path, |view, path| view.open(path))
-            .await?;
-        Ok(ImageFile {
-            file: opened.file,
-            size: opened.size,
-        })
-    }
-
-    /// Looks into an image on another thread, its layers held.
-    async fn look<T: Send + 'static>(
-        &self,
-        identity: &Identity,
-        image: ImageId,
-        path: &str,
-        look: impl FnOnce(&View, &str) -> Result<T, PathError> + Send + 'static,
-    ) -> Result<T, Error> {
-        identity.require(Permission::List)?;
-        let image = self
-            .image_ground(identity.project_id, image)
-            .await?
-            .ok_or_else(|| no_image(image))?;
-        let ground = self
-            .grounds()
-            .stand_on(image.layer)
-            .await
-            .map_err(|error| match error {
-                GroundError::Vanished => no_image(image.id),
-                error => Error::internal("the image could not be read", error),
-            })?;
-        let (store, path) = (self.store().clone(), path.to_owned());
-        tokio::task::spawn_blocking(move || {
-            let view = store.view(&ground.folders());
-            look(&view, &path)
-        })
-        .await
-        .map_err(|error| Error::internal("the image could not be read", error))?
-        .map_err(path_error)
-    }
-
     async fn image_shown(&self, project: ProjectId, image: ImageId) -> Result<Image, Error> {
         self.records()
             .image(project, image)
@@ -249,17 +159,6 @@ impl Engine {
     }
 }
 
-fn no_image(image: ImageId) -> Error {
+pub(crate) fn no_image(image: ImageId) -> Error {
     Error::not_found(format!("there is no image {image}"))
-}
-
-fn path_error(error: PathError) -> Error {
-    match error {
-        PathError::NotFound { .. } => Error::not_found(error.to_string()),
-        PathError::Store(_) | PathError::Read { .. } => {
-            Error::internal("the image could not be read", error)
-        }
-        PathError::TooLong => Error::bad_request(error.to_string()),
-        error => Error::new(ErrorKind::Unprocessable, error.to_string()),
-    }
 }

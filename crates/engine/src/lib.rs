@@ -11,7 +11,7 @@
 //! | `import_job` | one import |
 //! | `events` | the event log, its readers, results folded from it |
 //! | `layers` | what a run stands on, and keeping that short |
-//! | `images`, `files`, `processes` | the rest of what callers ask for |
+//! | `images`, `inspect`, `files`, `processes` | the rest of what callers ask for |
 //! | `recover`, `gc` | order after a crash, and over time |
 //!
 //! The server uses this crate alone; [`Engine`] has all it calls.
@@ -28,6 +28,7 @@ mod gc;
 mod identity;
 mod images;
 mod import_job;
+mod inspect;
 mod layers;
 mod lock;
 mod operation;
@@ -49,7 +50,7 @@ pub use files::Upload;
 pub use gc::{SweepError, Swept};
 pub use identity::jwt::{InvalidKey, PublicKey, Verifier};
 pub use identity::{ADMIN_TOKEN, Identity};
-pub use images::ImageFile;
+pub use inspect::{GREP_TIME, ImageArchive, ImageFile};
 
 /// What lists can be narrowed by.
 pub use contree_records::{ImageFilter, ImageKind, OperationFilter, Page};
