@@ -1,5 +1,6 @@
 //! The routes, one method of [`Client`](crate::Client) each, by resource.
 
+pub mod admin;
 pub mod files;
 pub mod images;
 pub mod inspect;
