@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 pub use contree_engine::probe::{Finding, State};
 use contree_engine::probe::{Subject, machine};
 
@@ -15,35 +15,50 @@ const TRIAL: &str = "sandbox";
 /// Width of the column of states.
 const STATE_WIDTH: usize = 9;
 
-/// What `contree doctor` looks at; the same settings as of `contree serve`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+/// Those settings of `contree serve` that tell what `contree doctor` looks at.
+const LOOKED_AT: [&str; 3] = ["config", "data_dir", "sandbox_binary"];
+
+/// What `contree doctor` looks at: three of the settings of `contree serve`. Their flags are taken
+/// from there and not written down again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DoctorArgs {
-    /// TOML file with the settings of the server [default: none]
-    #[arg(
-        long,
-        env = "CONTREE_CONFIG",
-        value_name = "FILE",
-        hide_env_values = true
-    )]
+    /// TOML file with the settings of the server; default none.
     pub config: Option<PathBuf>,
-
-    /// Folder that holds, or will hold, the server's data [default: /var/lib/contree]
-    #[arg(
-        long,
-        env = "CONTREE_DATA_DIR",
-        value_name = "DIR",
-        hide_env_values = true
-    )]
+    /// Folder that holds, or will hold, the server's data; default `/var/lib/contree`.
     pub data_dir: Option<PathBuf>,
-
-    /// The `contree-sandbox` program [default: beside this program]
-    #[arg(
-        long,
-        env = "CONTREE_SANDBOX_BINARY",
-        value_name = "FILE",
-        hide_env_values = true
-    )]
+    /// The `contree-sandbox` program; default beside this program.
     pub sandbox_binary: Option<PathBuf>,
+}
+
+impl Args for DoctorArgs {
+    fn augment_args(command: Command) -> Command {
+        let all = ServeArgs::augment_args(Command::new("serve"));
+        let wanted = |arg: &&Arg| LOOKED_AT.contains(&arg.get_id().as_str());
+        command.args(all.get_arguments().filter(wanted).cloned())
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for DoctorArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::default();
+        args.update_from_arg_matches(matches)?;
+        Ok(args)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let [config, data_dir, sandbox_binary] =
+            LOOKED_AT.map(|name| matches.get_one::<PathBuf>(name).cloned());
+        *self = Self {
+            config,
+            data_dir,
+            sandbox_binary,
+        };
+        Ok(())
+    }
 }
 
 /// What was found on this machine. `Display` is what `contree doctor` prints.
@@ -106,13 +121,12 @@ impl fmt::Display for DoctorReport {
 /// # Errors
 /// [`ConfigError`] when the settings cannot be read.
 pub async fn doctor_report(args: DoctorArgs) -> Result<DoctorReport, ConfigError> {
-    let args = ServeArgs {
+    let args = config::with_file(ServeArgs {
         config: args.config,
         data_dir: args.data_dir,
         sandbox_binary: args.sandbox_binary,
         ..ServeArgs::default()
-    };
-    let args = config::with_file(args)?;
+    })?;
     let subject = Subject {
         data_dir: config::data_dir(&args)?,
         launcher: config::sandbox_path(args.sandbox_binary.as_deref())?,
@@ -169,6 +183,24 @@ mod tests {
                 .ends_with("Sandboxes cannot run on this machine yet.")
         );
         assert!(!report(&[("kernel", State::Ok)]).can_run());
+    }
+
+    #[test]
+    fn three_settings_of_the_server_are_taken() {
+        let command = DoctorArgs::augment_args(Command::new("doctor"));
+        let read = |args: &[&str]| {
+            let words = std::iter::once("doctor").chain(args.iter().copied());
+            let matches = command.clone().try_get_matches_from(words)?;
+            DoctorArgs::from_arg_matches(&matches)
+        };
+        assert_eq!(read(&[]).unwrap(), DoctorArgs::default());
+        let flags = ["--config=a", "--data-dir=b", "--sandbox-binary=c"];
+        let args = read(&flags).unwrap();
+        assert_eq!(
+            [args.config, args.data_dir, args.sandbox_binary],
+            ["a", "b", "c"].map(|path| Some(PathBuf::from(path)))
+        );
+        assert!(read(&["--listen=127.0.0.1:1"]).is_err());
     }
 
     /// Whatever this machine is like, the trial is reported under the name that decides.
