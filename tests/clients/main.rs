@@ -3,13 +3,20 @@
 //! Each module runs one pytest suite of this project's own, a folder beside it, which walks
 //! through what the client offers. What the suites print is shown at the end of the test run.
 
+mod contree_client;
+mod contree_sdk;
 mod environments;
 
 use contree_e2e::{Server, Settings, rootfs};
 
 /// A server with a Debian image as `debian:bookworm`.
 async fn debian_server() -> Server {
-    let server = Server::start(Settings::default());
+    debian_server_with(Settings::default()).await
+}
+
+/// The same with settings.
+async fn debian_server_with(settings: Settings) -> Server {
+    let server = Server::start(settings);
     server.import(&rootfs::debian(), "debian:bookworm").await;
     server
 }

@@ -1,0 +1,108 @@
+"""How runs end other than by themselves, and what the server knows of it."""
+
+import asyncio
+import json
+import urllib.request
+
+import pytest
+from contree_sdk import Contree
+from contree_sdk.sdk.exceptions import (
+    CancelledOperationError,
+    FailedOperationError,
+    NotFoundError,
+    OperationTimedOutError,
+)
+from contree_sdk.sdk.objects.image_like.state import ImageState
+from conftest import DEBIAN, TOKEN, URL
+
+
+def ask(path: str, method: str = "GET"):
+    """An answer of the server, without the SDK in between."""
+    request = urllib.request.Request(
+        f"{URL}/v1{path}", method=method, headers={"Authorization": f"Bearer {TOKEN}"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        body = answer.read()
+    return json.loads(body) if body else None
+
+
+async def operation_of(marker: str, status: str) -> str:
+    """The operation whose environment has this marker, once it has this status."""
+    async with asyncio.timeout(30):
+        while True:
+            for summary in await asyncio.to_thread(ask, f"/operations?status={status}"):
+                operation = await asyncio.to_thread(ask, f"/operations/{summary['uuid']}")
+                if (operation["metadata"].get("env") or {}).get("MARKER") == marker:
+                    return summary["uuid"]
+
+
+async def test_a_cancelled_task_cancels_its_run(config, unique):
+    client = Contree(config)
+    marker = unique("cancelled-task")
+    image = await client.images.use(DEBIAN)
+    task = asyncio.ensure_future(
+        image.run("sleep", args=["60"], env={"MARKER": marker})._await()
+    )
+    operation = await operation_of(marker, "EXECUTING")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await operation_of(marker, "CANCELLED") == operation
+
+
+async def test_a_run_that_someone_else_cancels(config, unique):
+    client = Contree(config)
+    marker = unique("cancelled-elsewhere")
+    image = await client.images.use(DEBIAN)
+    task = asyncio.ensure_future(
+        image.run("sleep", args=["60"], env={"MARKER": marker})._await()
+    )
+    operation = await operation_of(marker, "EXECUTING")
+    await asyncio.to_thread(ask, f"/operations/{operation}", "DELETE")
+    with pytest.raises(CancelledOperationError) as raised:
+        await task
+    assert str(raised.value.operation_uuid) == operation
+
+
+async def test_a_client_that_waits_no_longer_cancels_the_run(config, unique):
+    client = Contree(config)
+    marker = unique("timed-out")
+    image = await client.images.use(DEBIAN, strict=True)
+    prepared = image.run("sleep", args=["60"], env={"MARKER": marker}, timeout=1)
+    operation_timeout = 0.2
+    wait = client._wait_operation
+    client._wait_operation = lambda *args, **kwargs: wait(
+        *args, **{**kwargs, "timeout": operation_timeout}
+    )
+    with pytest.raises(OperationTimedOutError):
+        await prepared
+    assert await operation_of(marker, "CANCELLED")
+
+
+def test_a_command_that_is_not_there(sdk, debian):
+    prepared = debian.run("no-such-command")
+    with pytest.raises(FailedOperationError) as raised:
+        sdk.done(prepared)
+    assert "spawn failed" in raised.value.error
+    operation = ask(f"/operations/{raised.value.operation_uuid}")
+    assert operation["error"] == raised.value.error
+    # The image it was to run on is as it was.
+    assert debian.state == ImageState.PULLED
+    assert sdk.done(debian.run("true")).exit_code == 0
+
+
+def test_an_image_that_is_not_there(sdk):
+    for absent in ("never:heard-of", "00000000-1111-4222-8333-444444444444"):
+        with pytest.raises(NotFoundError):
+            sdk.done(sdk.of(sdk.client.images.use(absent)).run("true"))
+
+
+async def test_many_runs_at_once(config):
+    client = Contree(config)
+    image = await client.images.use(DEBIAN)
+
+    async def echo(number: int) -> str:
+        return (await image.run("echo", args=[str(number)])).stdout
+
+    outputs = await asyncio.gather(*(echo(number) for number in range(24)))
+    assert outputs == [f"{number}\n" for number in range(24)]
