@@ -223,7 +223,10 @@ pub(crate) fn terminal_status() -> Schema {
         .into_iter()
         .filter(|status| status.is_terminal())
         .map(OperationStatus::name);
-    text().enum_values(Some(names)).into()
+    text()
+        .enum_values(Some(names))
+        .description(Some("How the operation ended."))
+        .into()
 }
 
 /// What `error` holds: a sentence from this server; others also send structures.

@@ -60,7 +60,7 @@ pub struct ClosableStreamRepr {
     pub value: String,
     /// How `value` is encoded; default ascii.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(default = Encoding::default, inline))]
+    #[cfg_attr(feature = "openapi", schema(default = Encoding::default))]
     pub encoding: Encoding,
     /// Whether end of file follows `value`; default true.
     #[serde(default = "yes")]

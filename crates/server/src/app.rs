@@ -37,7 +37,8 @@ pub(crate) struct Bounds {
 
 /// All routes over `app`.
 pub(crate) fn router(app: App) -> Router {
-    routes::all()
+    let routes: Router<App> = routes::all().into();
+    routes
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         // Innermost first: a panic becomes an answer, and that answer is logged like any other.

@@ -12,6 +12,7 @@ mod connection;
 pub mod doctor;
 mod http;
 mod log;
+mod openapi;
 mod routes;
 mod serve;
 #[cfg(test)]

@@ -1,23 +1,80 @@
 //! `/operations/{operation}/events`: the event log, as far as it is or as it grows.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::get;
+use contree_api::schema::EventStream;
+use contree_api::{ErrorBody, OperationId};
 use contree_engine::EventQuery;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::http::encoding::wants_gzip;
 use crate::http::query::{expected_number, quoted};
 use crate::http::{ApiError, Caller, Ids, Query, sse};
+use crate::openapi::parameters;
+use crate::openapi::refusals::RefusedOrMissing;
 
 const RESUME_HEADER: &str = "last-event-id";
 
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/operations/{operation}/events", get(events))
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(events))
 }
 
+/// Read or follow the log of an operation
+///
+/// Server-sent events, at any time of an operation's life. The stream ends with the last event
+/// there is or, with `follow`, when the operation has ended; its last event is then `completion`.
+/// While nothing happens a comment is sent every few seconds. A stream that cannot go on ends
+/// with an `sse_error` frame; come back with `Last-Event-Id`. Needs the permission `list`, and to
+/// follow `spawn` or `spawn_disposable` as well.
+#[utoipa::path(
+    get,
+    path = "/v1/operations/{operationId}/events",
+    operation_id = "getOperationEvents",
+    tag = "operations",
+    params(
+        ("operationId" = OperationId, Path, description = "The operation."),
+        parameters::EventFilter,
+    ),
+    responses(
+        (
+            status = 200,
+            description = "The events.",
+            body = EventStream,
+            content_type = "text/event-stream",
+            headers(
+                ("Content-Type" = String, description = "`text/event-stream`."),
+                ("Cache-Control" = String, description = "`no-cache`."),
+            ),
+        ),
+        (
+            status = 410,
+            description = "Part of the contract; never answered by this server, whose logs can \
+                           be read as soon as they are written.",
+            body = ErrorBody,
+            headers(("Retry-After" = i64, description = "Seconds after which to try again.")),
+        ),
+        (
+            status = 425,
+            description = "Part of the contract; this server opens the stream at once.",
+            body = ErrorBody,
+            headers(("Retry-After" = i64, description = "Seconds after which to try again.")),
+        ),
+        (
+            status = 502,
+            description = "Part of the contract; never answered by this server.",
+            body = ErrorBody,
+        ),
+        (
+            status = 504,
+            description = "Part of the contract; never answered by this server.",
+            body = ErrorBody,
+        ),
+        RefusedOrMissing,
+    )
+)]
 async fn events(
     State(app): State<App>,
     caller: Caller,
@@ -25,7 +82,7 @@ async fn events(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let operation = ids.get("operation")?;
+    let operation = ids.get("operationId")?;
     let spid = query.number("spid", 0..=u32::MAX.into())?;
     let since = query.number("since", 0..=i64::MAX.unsigned_abs())?;
     let wanted = EventQuery {

@@ -1,25 +1,38 @@
 //! `/files`: bytes uploaded to be attached to runs or imported.
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use contree_api::file::{File, FileList, FileResponse};
 use contree_api::whoami::Permission;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::http::body::BoundedBody;
 use crate::http::query::quoted;
 use crate::http::{ApiError, Caller, Ids, Query};
+use crate::openapi::refusals::{BareRefused, Refused, RefusedOrMissing};
+use crate::openapi::{Binary, parameters};
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/files", get(list).post(upload))
-        // HEAD comes with GET: the same answer without its body.
-        .route("/v1/files/{sha256}", get(find))
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(list, upload))
+        .routes(routes!(find, exists))
 }
 
+/// List uploaded files
+///
+/// Newest first. Needs the permission `list`.
+#[utoipa::path(
+    get,
+    path = "/v1/files",
+    operation_id = "listFiles",
+    tag = "files",
+    params(parameters::Page, parameters::Period),
+    responses((status = 200, description = "The files.", body = FileList), Refused)
+)]
 async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -29,7 +42,21 @@ async fn list(
     Ok(Json(FileList { files }))
 }
 
-/// Streams the body to disk; a body that breaks off leaves nothing.
+/// Upload a file
+///
+/// The body is the content, with or without a length. The same content has the same id, however
+/// often it is uploaded. Needs the permission `import`, `spawn` or `spawn_disposable`.
+#[utoipa::path(
+    post,
+    path = "/v1/files",
+    operation_id = "uploadFile",
+    tag = "files",
+    request_body(content = inline(Binary), content_type = "application/octet-stream"),
+    responses(
+        (status = 201, description = "The content is stored.", body = FileResponse),
+        RefusedOrMissing,
+    )
+)]
 async fn upload(
     State(app): State<App>,
     caller: Caller,
@@ -42,12 +69,24 @@ async fn upload(
     ])?;
     let mut body = BoundedBody::new(body, app.bounds.upload)?;
     let mut upload = app.engine.begin_upload(&caller).await?;
+    // A body that breaks off leaves nothing.
     while let Some(piece) = body.next().await? {
         upload.write(&piece).await?;
     }
     Ok((StatusCode::CREATED, Json(upload.finish().await?)))
 }
 
+/// Find an uploaded file by its content
+///
+/// Needs the permission `list`.
+#[utoipa::path(
+    get,
+    path = "/v1/files/{sha256}",
+    operation_id = "getFile",
+    tag = "files",
+    params(parameters::Sha256),
+    responses((status = 200, description = "The file.", body = File), RefusedOrMissing)
+)]
 async fn find(State(app): State<App>, caller: Caller, ids: Ids) -> Result<Json<File>, ApiError> {
     let sha256: String = ids.get("sha256")?;
     if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -61,4 +100,23 @@ async fn find(State(app): State<App>, caller: Caller, ids: Ids) -> Result<Json<F
             .file(&caller, &sha256.to_ascii_lowercase())
             .await?,
     ))
+}
+
+/// Ask whether a content is uploaded
+///
+/// Needs the permission `list`.
+#[utoipa::path(
+    head,
+    path = "/v1/files/{sha256}",
+    operation_id = "checkFileExists",
+    tag = "files",
+    params(parameters::Sha256),
+    responses(
+        (status = 200, description = "It is."),
+        (status = 404, description = "It is not."),
+        BareRefused,
+    )
+)]
+async fn exists(app: State<App>, caller: Caller, ids: Ids) -> Result<Json<File>, ApiError> {
+    find(app, caller, ids).await
 }

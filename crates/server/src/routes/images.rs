@@ -1,27 +1,42 @@
 //! `/images`: the project's images and their tags.
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, patch};
-use axum::{Json, Router};
-use contree_api::Tag;
 use contree_api::image::{Image, ImageList, TagUpdate};
 use contree_api::whoami::Permission;
+use contree_api::{ImageId, Tag};
 use contree_engine::{ImageFilter, ImageKind};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::http::{ApiError, Caller, Ids, Query, read_json};
+use crate::openapi::parameters;
+use crate::openapi::refusals::{Refused, RefusedOrMissing};
 
 /// Room for a tag of the greatest length, however it is escaped.
 const MAX_TAG_BODY: u64 = 64 * 1024;
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/images", get(list))
-        .route("/v1/images/{image}/tag", patch(set_tag).delete(delete_tag))
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(list))
+        .routes(routes!(set_tag, delete_tag))
 }
 
+/// List images
+///
+/// The project's images and the public ones, newest first. An image with several tags appears
+/// once per tag. Needs the permission `list`.
+#[utoipa::path(
+    get,
+    path = "/v1/images",
+    operation_id = "listImages",
+    tag = "images",
+    params(parameters::Page, parameters::ImageFilter, parameters::Period),
+    responses((status = 200, description = "The images.", body = ImageList), Refused)
+)]
 async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -45,6 +60,20 @@ async fn list(
     Ok(Json(ImageList { images }))
 }
 
+/// Set a tag
+///
+/// A tag names one image of a project. One that another image has is moved here; one that a
+/// public image has hides that image from the project until the tag is removed. Needs the
+/// permission `set_image_tag`.
+#[utoipa::path(
+    patch,
+    path = "/v1/images/{imageUUID}/tag",
+    operation_id = "updateImageTag",
+    tag = "images",
+    params(("imageUUID" = ImageId, Path, description = "The image.")),
+    request_body = TagUpdate,
+    responses((status = 200, description = "The image with its tag.", body = Image), RefusedOrMissing)
+)]
 async fn set_tag(
     State(app): State<App>,
     caller: Caller,
@@ -52,11 +81,26 @@ async fn set_tag(
     body: Body,
 ) -> Result<Json<Image>, ApiError> {
     caller.require_any(&[Permission::SetImageTag])?;
-    let image = ids.get("image")?;
+    let image = ids.get("imageUUID")?;
     let TagUpdate { tag } = read_json(body, MAX_TAG_BODY).await?;
     Ok(Json(app.engine.set_tag(&caller, image, tag).await?))
 }
 
+/// Remove a tag, or all tags of an image
+///
+/// The image stays, reachable by its id. A public image with the same tag is found by it again.
+/// Needs the permission `set_image_tag`.
+#[utoipa::path(
+    delete,
+    path = "/v1/images/{imageUUID}/tag",
+    operation_id = "deleteImageTag",
+    tag = "images",
+    params(
+        ("imageUUID" = ImageId, Path, description = "The image."),
+        ("tag" = Option<String>, Query, description = "The tag to remove; without it, all of them."),
+    ),
+    responses((status = 204, description = "The tag is removed."), RefusedOrMissing)
+)]
 async fn delete_tag(
     State(app): State<App>,
     caller: Caller,
@@ -65,7 +109,7 @@ async fn delete_tag(
 ) -> Result<StatusCode, ApiError> {
     let tag = query.value::<Tag>("tag")?;
     app.engine
-        .delete_tag(&caller, ids.get("image")?, tag.as_ref())
+        .delete_tag(&caller, ids.get("imageUUID")?, tag.as_ref())
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

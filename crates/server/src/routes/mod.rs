@@ -13,13 +13,15 @@ mod operations;
 mod subprocesses;
 mod whoami;
 
-use axum::Router;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::openapi;
 
 /// All of them.
-pub(crate) fn all() -> Router<App> {
-    Router::new()
+pub(crate) fn all() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .merge(openapi::routes())
         .merge(health::routes())
         .merge(images::routes())
         .merge(import::routes())

@@ -5,6 +5,7 @@ mod bench;
 mod config;
 mod connections;
 mod life;
+mod openapi;
 mod routes;
 
 pub(crate) use bench::sandbox_binary;
