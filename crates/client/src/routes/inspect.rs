@@ -1,7 +1,7 @@
 //! Looking into images without running them.
 
 use contree_api::image::{Image, ImageRef};
-use contree_api::inspect::DirectoryList;
+use contree_api::inspect::{DirectoryList, GrepQuery, GrepResult};
 use contree_api::{ImageId, Tag};
 use reqwest::StatusCode;
 use reqwest::header::LOCATION;
@@ -79,5 +79,41 @@ impl Client {
         let call = Call::get(format!("/inspect/{id}/download")).query("path", path);
         let response = self.response(&call).await?;
         Ok(Download::new(self, &call, response))
+    }
+
+    /// `GET /inspect/{uuid}/archive`: a file or folder as a tar archive, piece by piece. An archive
+    /// that was not read to the [`Download`]'s end is not whole.
+    ///
+    /// # Errors
+    /// [`Error`]; 404 when there is no such path, 422 when it is neither a file nor a folder.
+    pub async fn archive(&self, id: ImageId, path: &str) -> Result<Download, Error> {
+        let call = Call::get(format!("/inspect/{id}/archive")).query("path", path);
+        let response = self.response(&call).await?;
+        Ok(Download::new(self, &call, response))
+    }
+
+    /// `GET /inspect/{uuid}/grep`: lines that match, in files of the image.
+    ///
+    /// # Errors
+    /// [`Error`]; 404 when there is no such path, 400 when a pattern or glob is none or there are
+    /// too many.
+    pub async fn grep(&self, id: ImageId, query: &GrepQuery) -> Result<GrepResult, Error> {
+        let mut call = Call::get(format!("/inspect/{id}/grep"));
+        for pattern in &query.patterns {
+            call = call.query("pattern", pattern);
+        }
+        for path in &query.paths {
+            call = call.query("path", path);
+        }
+        for glob in &query.globs {
+            call = call.query("glob", glob);
+        }
+        let call = call
+            .query_some("max_count", query.max_count)
+            .query_some("max_total", query.max_total)
+            .query("case", query.case.name())
+            .query("before", query.before)
+            .query("after", query.after);
+        self.json(&call).await
     }
 }
