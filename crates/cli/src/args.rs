@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
-use crate::commands::{self, auth, cat, images, kill, ls, ps, run, session, show, tag};
+use crate::commands::{self, admin, auth, cat, images, kill, ls, ps, run, session, show, tag};
 use crate::output::{Format, LogLevel};
 
 /// Sandboxes that branch like git.
@@ -93,7 +93,7 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     Serve(Box<commands::serve::ServeCommand>),
     #[cfg(target_os = "linux")]
-    Doctor(commands::doctor::DoctorCommand),
+    Doctor(Box<commands::doctor::DoctorCommand>),
     Auth(auth::AuthArgs),
     #[command(visible_alias = "ci")]
     Use(use_image::UseArgs),
@@ -110,6 +110,7 @@ pub(crate) enum Command {
     Ps(ps::PsArgs),
     Show(show::ShowArgs),
     Kill(kill::KillArgs),
+    Admin(admin::AdminArgs),
 }
 
 #[cfg(test)]
@@ -141,12 +142,7 @@ mod tests {
              command takes, are shown once.\n",
         );
         section(&mut text, &root, &[]);
-        for command in root.get_subcommands() {
-            section(&mut text, command, &globals);
-            for inner in command.get_subcommands() {
-                section(&mut text, inner, &globals);
-            }
-        }
+        sections(&mut text, &root, &globals);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, &text).unwrap();
@@ -157,6 +153,13 @@ mod tests {
             "docs/cli.md is not the help any more; UPDATE_GOLDEN=1 cargo nextest run -p \
              contree-cli golden_help writes it"
         );
+    }
+
+    fn sections(text: &mut String, above: &clap::Command, hidden: &[clap::Id]) {
+        for command in above.get_subcommands() {
+            section(text, command, hidden);
+            sections(text, command, hidden);
+        }
     }
 
     fn section(text: &mut String, command: &clap::Command, hidden: &[clap::Id]) {

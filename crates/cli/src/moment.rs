@@ -111,6 +111,35 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, InvalidMoment> {
 }
 
 fn interval(text: &str, now: Timestamp) -> Result<Timestamp, InvalidMoment> {
+    now.checked_sub(SignedDuration::from_secs(seconds(text)?))
+        .map_err(|_| InvalidMoment)
+}
+
+/// A length of time, written as an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(u32);
+
+/// A text that is none, or too long a time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a length of time such as 90s, 15m, 2h, 30d or 1d12h, at most 136 years")]
+pub(crate) struct InvalidSpan;
+
+impl Span {
+    pub(crate) const fn seconds(self) -> u32 {
+        self.0
+    }
+}
+
+impl std::str::FromStr for Span {
+    type Err = InvalidSpan;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSpan> {
+        let seconds = seconds(text.trim()).map_err(|_| InvalidSpan)?;
+        u32::try_from(seconds).map(Self).map_err(|_| InvalidSpan)
+    }
+}
+
+fn seconds(text: &str) -> Result<i64, InvalidMoment> {
     let mut rest = text;
     let mut total: i64 = 0;
     if rest.is_empty() {
@@ -140,8 +169,7 @@ fn interval(text: &str, now: Timestamp) -> Result<Timestamp, InvalidMoment> {
         let seconds = count.checked_mul(unit).ok_or(InvalidMoment)?;
         total = total.checked_add(seconds).ok_or(InvalidMoment)?;
     }
-    now.checked_sub(SignedDuration::from_secs(total))
-        .map_err(|_| InvalidMoment)
+    Ok(total)
 }
 
 #[cfg(test)]
@@ -191,6 +219,24 @@ mod tests {
                 "invalid"
             };
             assert_eq!(at(bad), expected, "{bad}");
+        }
+    }
+
+    #[test]
+    fn spans() {
+        for (text, expected) in [
+            ("30d", Some(2_592_000)),
+            ("1d12h", Some(129_600)),
+            ("90", Some(90)),
+        ] {
+            assert_eq!(
+                text.parse::<Span>().ok().map(Span::seconds),
+                expected,
+                "{text}"
+            );
+        }
+        for bad in ["", "soon", "1x", "200y"] {
+            assert_eq!(bad.parse::<Span>(), Err(InvalidSpan), "{bad}");
         }
     }
 

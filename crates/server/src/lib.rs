@@ -7,6 +7,10 @@
 #![forbid(unsafe_code)]
 
 mod app;
+/// Administering a data folder that no server has open.
+pub mod admin {
+    pub use contree_engine::{ADMIN_TOKEN, Offline, OfflineError};
+}
 pub mod config;
 mod connection;
 pub mod doctor;

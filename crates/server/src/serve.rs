@@ -3,7 +3,8 @@
 //! 1. Settings are resolved and the address is bound; a wrong setting or a taken port fails here,
 //!    before anything in the data folder is touched.
 //! 2. The engine starts: it recovers what an earlier server left.
-//! 3. `listening on http://HOST:PORT` goes to standard output, the only line that ever does:
+//! 3. The address is written down in the data folder, for commands that are given the folder;
+//!    `listening on http://HOST:PORT` goes to standard output, the only line that ever does:
 //!    whoever started the server may read the port from it, and may send requests from then on.
 //! 4. At SIGTERM, SIGINT or SIGHUP no connection is accepted any more, and each open one ends
 //!    after the answer it is at. The engine drains: running operations may end until the drain
@@ -12,7 +13,7 @@
 //! 5. What is still open after [`LAST_ANSWERS`] is cut, and the process ends with status 0.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use contree_engine::{Engine, FirstStart};
@@ -54,6 +55,9 @@ pub enum ServeError {
     /// The engine did not start.
     #[error("could not start the engine")]
     Engine(#[from] contree_engine::StartError),
+    /// The address cannot be written down in the data folder.
+    #[error("could not write the address down in the data folder")]
+    Note(#[source] io::Error),
     /// Standard output cannot be written to.
     #[error("could not announce the address on standard output")]
     Announce(#[source] io::Error),
@@ -106,7 +110,10 @@ pub(crate) async fn run(
         settings.max_connections,
         closing.clone(),
     ));
-    let announced = listening(address, first_start.as_ref()).map_err(ServeError::Announce);
+    let announced = engine
+        .listens_at(&format!("http://{}", reached_at(address)))
+        .map_err(ServeError::Note)
+        .and_then(|()| listening(address, first_start.as_ref()).map_err(ServeError::Announce));
     drop(first_start);
     if announced.is_ok() {
         let signal = signals.next().await;
@@ -152,6 +159,18 @@ async fn listen(settings: &Settings) -> Result<(TcpListener, SocketAddr), ServeE
         .map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+/// Where programs on this machine reach a server that listens at `address`, which may stand for
+/// every address.
+fn reached_at(address: SocketAddr) -> SocketAddr {
+    let mut reached = address;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => reached.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => reached.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    reached
 }
 
 /// Says where the server is, and after the very first start how to get in.

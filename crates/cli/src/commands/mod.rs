@@ -1,5 +1,6 @@
 //! One file per command: its arguments, whose doc comments are the help, and one function.
 
+pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod cat;
 #[cfg(target_os = "linux")]
@@ -25,7 +26,7 @@ use crate::failure::Failure;
 pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failure> {
     let context = match command {
         #[cfg(target_os = "linux")]
-        Command::Doctor(args) => return doctor::doctor(&globals, args).await,
+        Command::Doctor(args) => return doctor::doctor(&globals, *args).await,
         _ => &Context::new(globals)?,
     };
     match command {
@@ -42,5 +43,6 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         Command::Ps(args) => ps::ps(context, args).await,
         Command::Show(args) => show::show(context, args).await,
         Command::Kill(args) => kill::kill(context, args).await,
+        Command::Admin(args) => admin::admin(context, args).await,
     }
 }

@@ -24,7 +24,7 @@ impl Cell {
     /// Gives a value the type that its name implies.
     fn typed(name: &str, value: Value) -> Self {
         match (name, &value) {
-            ("created_at" | "updated_at" | "ts", Value::String(text)) => {
+            ("created_at" | "updated_at" | "expires_at" | "ts", Value::String(text)) => {
                 moment(text).map_or(Self::Json(value), Self::Moment)
             }
             ("mtime", Value::Number(number)) => number

@@ -317,6 +317,35 @@ pub struct ServeArgs {
     )]
     pub min_free: Option<ByteSize>,
 
+    /// File with a public key (PEM, RSA or Ed25519) whose holder may sign tokens; may be repeated
+    /// [default: none]
+    #[arg(
+        long,
+        env = "CONTREE_JWT_KEY",
+        value_name = "FILE",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub jwt_key: Option<Vec<PathBuf>>,
+
+    /// Issuer (claim `iss`) of signed tokens; goes with `jwt_key` [default: none]
+    #[arg(
+        long,
+        env = "CONTREE_JWT_ISSUER",
+        value_name = "TEXT",
+        hide_env_values = true
+    )]
+    pub jwt_issuer: Option<String>,
+
+    /// Audience (claim `aud`) that signed tokens must name; goes with `jwt_key` [default: none]
+    #[arg(
+        long,
+        env = "CONTREE_JWT_AUDIENCE",
+        value_name = "TEXT",
+        hide_env_values = true
+    )]
+    pub jwt_audience: Option<String>,
+
     /// Price of a CPU second, reported as the cost of a run [default: 0]
     #[arg(
         long,
@@ -405,6 +434,9 @@ impl ServeArgs {
             retention: self.retention.or(other.retention),
             file_retention: self.file_retention.or(other.file_retention),
             min_free: self.min_free.or(other.min_free),
+            jwt_key: self.jwt_key.or(other.jwt_key),
+            jwt_issuer: self.jwt_issuer.or(other.jwt_issuer),
+            jwt_audience: self.jwt_audience.or(other.jwt_audience),
             cpu_price: self.cpu_price.or(other.cpu_price),
             drain_timeout: self.drain_timeout.or(other.drain_timeout),
             log_format: self.log_format.or(other.log_format),

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use contree_engine::{EngineConfig, HostPort, MIN_FILE_RETENTION};
+use contree_engine::{EngineConfig, HostPort, MIN_FILE_RETENTION, PublicKey, Verifier};
 use tracing_subscriber::EnvFilter;
 
 pub use args::{Durability, LogFormat, ServeArgs};
@@ -159,11 +159,44 @@ fn engine(args: &ServeArgs) -> Result<EngineConfig, ConfigError> {
         }
         config.retention.files = span.duration();
     }
+    config.jwt = signed_tokens(args)?;
     config.min_free_bytes = bytes(args.min_free, config.min_free_bytes);
     if let Some(Amount(price)) = args.cpu_price {
         config.cpu_price = price;
     }
     Ok(config)
+}
+
+/// Who else may sign tokens: keys, issuer and audience go together.
+fn signed_tokens(args: &ServeArgs) -> Result<Option<Verifier>, ConfigError> {
+    let paths = args.jwt_key.as_deref().unwrap_or_default();
+    if paths.is_empty() {
+        return match (&args.jwt_issuer, &args.jwt_audience) {
+            (None, None) => Ok(None),
+            _ => Err(value(
+                "jwt_key",
+                "expected a key, as there is jwt_issuer or jwt_audience",
+            )),
+        };
+    }
+    let text = |key, set: &Option<String>| {
+        let set = set.as_deref().filter(|text| !text.is_empty());
+        set.map(str::to_owned)
+            .ok_or_else(|| value(key, "expected a text, as there is jwt_key"))
+    };
+    let issuer = text("jwt_issuer", &args.jwt_issuer)?;
+    let audience = text("jwt_audience", &args.jwt_audience)?;
+    let keys = paths
+        .iter()
+        .map(|path| {
+            let problem =
+                |problem: String| value("jwt_key", format!("{}: {problem}", path.display()));
+            let pem = std::fs::read_to_string(path)
+                .map_err(|error| problem(format!("could not read it: {error}")))?;
+            PublicKey::from_pem(&pem).map_err(|error| problem(error.to_string()))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Some(Verifier::new(keys, &issuer, &audience)))
 }
 
 fn limits(args: &ServeArgs, config: &mut EngineConfig) -> Result<(), ConfigError> {

@@ -1,8 +1,8 @@
 //! Who calls: the bearer token of a request, looked up.
 //!
 //! The token itself goes no further than this file; it is neither logged nor kept. A `Project`
-//! header is accepted and ignored, since a token belongs to one project and clients send
-//! placeholders there.
+//! header counts for tokens of all projects alone: for others any value is accepted and ignored,
+//! since they belong to one project and clients send placeholders there.
 
 use std::ops::Deref;
 
@@ -55,23 +55,48 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let unauthorized = |message: &str| ApiError::new(ErrorKind::Unauthorized, message);
-        let header = parts.headers.get(AUTHORIZATION).ok_or_else(|| {
-            unauthorized("no token; send it as the header \"Authorization: Bearer TOKEN\"")
-        })?;
-        let token = header
-            .to_str()
-            .ok()
-            .and_then(|header| header.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .filter(|token| !token.is_empty())
-            .ok_or_else(|| {
-                unauthorized("the header Authorization is not of the form \"Bearer TOKEN\"")
-            })?;
-        let project = parts.headers.get("project").and_then(|name| name.to_str().ok());
+        let token = bearer(parts)?;
+        let project = parts
+            .headers
+            .get("project")
+            .and_then(|name| name.to_str().ok());
         Ok(Self(app.engine.authenticate(token, project).await?))
     }
+}
+
+/// The accepted token of a request that administers the server.
+pub(crate) struct Administrator(contree_engine::Administrator);
+
+impl Deref for Administrator {
+    type Target = contree_engine::Administrator;
+
+    fn deref(&self) -> &contree_engine::Administrator {
+        &self.0
+    }
+}
+
+impl FromRequestParts<App> for Administrator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let token = bearer(parts)?;
+        Ok(Self(app.engine.authenticate_administrator(token).await?))
+    }
+}
+
+fn bearer(parts: &Parts) -> Result<&str, ApiError> {
+    let unauthorized = |message: &str| ApiError::new(ErrorKind::Unauthorized, message);
+    let header = parts.headers.get(AUTHORIZATION).ok_or_else(|| {
+        unauthorized("no token; send it as the header \"Authorization: Bearer TOKEN\"")
+    })?;
+    header
+        .to_str()
+        .ok()
+        .and_then(|header| header.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| unauthorized("the header Authorization is not of the form \"Bearer TOKEN\""))
 }
 
 #[cfg(test)]

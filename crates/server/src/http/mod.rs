@@ -10,6 +10,6 @@ pub(crate) mod query;
 pub(crate) mod sse;
 
 pub(crate) use body::{Ids, read_json};
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Administrator, Caller};
 pub(crate) use error::ApiError;
 pub(crate) use query::Query;

@@ -127,6 +127,14 @@ impl Query {
         }
     }
 
+    /// The same for a parameter that must be there.
+    pub(crate) fn required<T>(&self, name: &str) -> Result<T, ApiError>
+    where
+        T: FromStr<Err: Display>,
+    {
+        self.value(name)?.ok_or_else(|| missing(name))
+    }
+
     /// Whether a parameter is there with any value but `0` or `false`, or with none.
     pub(crate) fn present(&self, name: &str) -> bool {
         self.values(name)

@@ -2,6 +2,7 @@
 //! Handlers are thin. They read the request, ask the engine, and shape the answer; who may do
 //! what, and what it means, is the engine's.
 
+mod admin;
 mod events;
 mod files;
 mod health;
@@ -32,4 +33,5 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(subprocesses::routes())
         .merge(inspect::routes())
         .merge(whoami::routes())
+        .merge(admin::routes())
 }

@@ -98,6 +98,21 @@ fn wrong_values_name_the_setting() {
              from /8 to /29 such as 10.200.0.0/16, got 10.1.0.0/30",
         ),
         (
+            &["--jwt-key=src/tests/keys/ed25519.pub.pem", "--jwt-issuer=i"],
+            "setting jwt_audience (--jwt-audience, CONTREE_JWT_AUDIENCE): expected a text, as \
+             there is jwt_key",
+        ),
+        (
+            &["--jwt-issuer=i"],
+            "setting jwt_key (--jwt-key, CONTREE_JWT_KEY): expected a key, as there is jwt_issuer \
+             or jwt_audience",
+        ),
+        (
+            &["--jwt-key=Cargo.toml", "--jwt-issuer=i", "--jwt-audience=a"],
+            "setting jwt_key (--jwt-key, CONTREE_JWT_KEY): Cargo.toml: expected a public key in \
+             PEM form (BEGIN PUBLIC KEY), RSA of at least 2048 bits or Ed25519",
+        ),
+        (
             &["--sandbox-binary=/nowhere/contree-sandbox"],
             "no contree-sandbox program at /nowhere/contree-sandbox; name it with --sandbox-binary",
         ),
@@ -242,7 +257,7 @@ fn the_file_reads_like_the_flags() {
         let name = arg.get_id().as_str();
         let Some(value) = sample(name) else { continue };
         let quoted = match name {
-            "allow_registry" | "allow_egress" | "resolver" => format!("[\"{value}\"]"),
+            "allow_registry" | "allow_egress" | "resolver" | "jwt_key" => format!("[\"{value}\"]"),
             _ if value.parse::<f64>().is_ok() => value.to_owned(),
             _ => format!("\"{value}\""),
         };
@@ -280,6 +295,9 @@ fn sample(name: &str) -> Option<&'static str> {
         ("instance_max_concurrency", "3"),
         ("instance_max_layer_bytes", "2GiB"),
         ("instance_max_timeout", "2h"),
+        ("jwt_audience", "contree"),
+        ("jwt_issuer", "https://issuer.example.com"),
+        ("jwt_key", "src/tests/keys/ed25519.pub.pem"),
         ("listen", "0.0.0.0:80"),
         ("log_filter", "warn"),
         ("log_format", "json"),
