@@ -14,11 +14,13 @@
 //! **Lingering close.** When a request is refused before its body was read (no token, too large),
 //! closing the socket with unread bytes makes the kernel send a reset, which can destroy the
 //! answer before the client has read it. So the write side is closed first, and what still comes
-//! is read and thrown away for up to [`LINGER`].
+//! is read and thrown away for up to [`LINGER`]. The answer says that it is the last one
+//! (`unread.rs`).
 
 mod refusal;
 mod socket;
 mod turn;
+mod unread;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use tokio_util::task::TaskTracker;
 
 use socket::Guarded;
 use turn::{Spoken, Turn};
+use unread::Unread;
 
 /// Longest wait for a whole request head, and so the life of an idle connection.
 const IDLE: Duration = Duration::from_secs(120);
@@ -99,8 +102,13 @@ async fn serve(stream: TcpStream, router: Router, closing: CancellationToken) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let speaking = turn.begin();
+        let (request, unread) = Unread::watch(request);
         let answer = router.call(request);
-        async move { Ok::<_, Infallible>(answer.await?.map(|body| Spoken::new(body, speaking))) }
+        async move {
+            let mut answer = answer.await?;
+            unread.tell(&mut answer);
+            Ok::<_, Infallible>(answer.map(|body| Spoken::new(body, speaking)))
+        }
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -126,6 +126,46 @@ async fn a_refusal_survives_an_unread_body() {
     server.close().await;
 }
 
+/// Whoever keeps connections must know which of them will not take another request.
+#[tokio::test]
+async fn an_unread_body_closes_the_connection_and_a_read_one_does_not() {
+    let router = Router::new()
+        .route(
+            "/unread",
+            axum::routing::post(async || ApiError::bad_request("no")),
+        )
+        .route(
+            "/read",
+            axum::routing::post(async |body: String| body.len().to_string()),
+        );
+    let server = Server::start(router).await;
+    let mut stream = server.connect().await;
+    for framing in [
+        "Content-Length: 0",
+        "Content-Length: 2",
+        "Transfer-Encoding: chunked",
+    ] {
+        let head = format!("POST /read HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let body = match framing {
+            "Content-Length: 0" => "",
+            "Content-Length: 2" => "ab",
+            _ => "2\r\nab\r\n0\r\n\r\n",
+        };
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let answer = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    stream
+        .write_all(b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    server.close().await;
+}
+
 #[tokio::test]
 async fn closing_ends_idle_connections_and_finishes_answers() {
     let (finish, finished) = oneshot::channel::<()>();
