@@ -99,10 +99,22 @@ impl fmt::Debug for PublicKey {
 }
 
 /// Checks signed tokens.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Verifier {
     keys: Vec<(PublicKey, Validation)>,
     issuer: String,
+    audience: String,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&PublicKey> = self.keys.iter().map(|(key, _)| key).collect();
+        f.debug_struct("Verifier")
+            .field("keys", &keys)
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .finish()
+    }
 }
 
 /// A token that was accepted.
@@ -168,6 +180,7 @@ impl Verifier {
         Self {
             keys,
             issuer: issuer.to_owned(),
+            audience: audience.to_owned(),
         }
     }
 
