@@ -26,8 +26,6 @@ pub enum ErrorKind {
     TooManyRequests,
     /// A fault of the server. 500, with an id that the log has.
     Internal,
-    /// Part of the contract, not built yet. 501.
-    NotImplemented,
     /// Not able to serve now (shutting down, disk nearly full). 503.
     Unavailable,
     /// The sandbox did not answer in time. 504.
@@ -49,7 +47,6 @@ impl ErrorKind {
             Self::TooEarly => 425,
             Self::TooManyRequests => 429,
             Self::Internal => 500,
-            Self::NotImplemented => 501,
             Self::Unavailable => 503,
             Self::TimedOut => 504,
         }

@@ -65,7 +65,7 @@ impl ApiError {
 }
 
 /// An error with all its causes, on one line.
-struct Chain<'a>(&'a (dyn StdError + 'static));
+pub(super) struct Chain<'a>(pub(super) &'a (dyn StdError + 'static));
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,7 +6,9 @@ pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod gzip;
 mod objects;
+pub(crate) mod produced;
 pub(crate) mod query;
+pub(crate) mod ranges;
 pub(crate) mod sse;
 
 pub(crate) use body::{Ids, read_json};

@@ -33,6 +33,16 @@ struct Value {
     is_well_formed: bool,
 }
 
+impl Value {
+    /// What keeps it from being text is told after the name of the parameter.
+    fn text(&self) -> Result<&str, &'static str> {
+        if !self.is_well_formed {
+            return Err("has a `%` that is not followed by two hex digits");
+        }
+        std::str::from_utf8(&self.decoded).map_err(|_| "is not UTF-8")
+    }
+}
+
 impl Query {
     pub(crate) fn parse(query: &str) -> Self {
         let decode = |text: &str| percent_decode(text.replace('+', " ").as_bytes()).collect();
@@ -61,21 +71,11 @@ impl Query {
         let Some(value) = values.next() else {
             return Ok(None);
         };
-        let refuse = |why: &str| {
-            Err(ApiError::bad_request(format!(
-                "query parameter `{name}` {why}"
-            )))
-        };
+        let refuse = |why: &str| ApiError::bad_request(format!("query parameter `{name}` {why}"));
         if values.next().is_some() {
-            return refuse("is given more than once");
+            return Err(refuse("is given more than once"));
         }
-        if !value.is_well_formed {
-            return refuse("has a `%` that is not followed by two hex digits");
-        }
-        match std::str::from_utf8(&value.decoded) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => refuse("is not UTF-8"),
-        }
+        value.text().map(Some).map_err(refuse)
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = &Value> {
@@ -90,6 +90,30 @@ impl Query {
         self.text(name)?.ok_or_else(|| missing(name))
     }
 
+    /// The values of a parameter that may be given up to `most` times, each of up to `characters`.
+    pub(crate) fn texts(
+        &self,
+        name: &str,
+        most: usize,
+        characters: usize,
+    ) -> Result<Vec<&str>, ApiError> {
+        let refuse = |why: &str| ApiError::bad_request(format!("query parameter `{name}` {why}"));
+        let texts = self
+            .values(name)
+            .map(|value| value.text().map_err(refuse))
+            .collect::<Result<Vec<&str>, ApiError>>()?;
+        if texts.len() > most {
+            return Err(refuse(&format!("is given more than {most} times")));
+        }
+        if texts
+            .iter()
+            .any(|text| text.chars().nth(characters).is_some())
+        {
+            return Err(refuse(&format!("is longer than {characters} characters")));
+        }
+        Ok(texts)
+    }
+
     /// The value read as `T`, whose error says what was expected.
     pub(crate) fn value<T>(&self, name: &str) -> Result<Option<T>, ApiError>
     where
@@ -101,6 +125,14 @@ impl Query {
         text.parse()
             .map(Some)
             .map_err(|error: T::Err| bad(name, text, &error))
+    }
+
+    /// The same for a parameter that must be there.
+    pub(crate) fn required<T>(&self, name: &str) -> Result<T, ApiError>
+    where
+        T: FromStr<Err: Display>,
+    {
+        self.value(name)?.ok_or_else(|| missing(name))
     }
 
     /// A whole number within `range`.
@@ -125,14 +157,6 @@ impl Query {
             Some("" | "1" | "true") => Ok(true),
             Some(other) => Err(bad(name, other, &"expected 1 or 0, or no value for 1")),
         }
-    }
-
-    /// The same for a parameter that must be there.
-    pub(crate) fn required<T>(&self, name: &str) -> Result<T, ApiError>
-    where
-        T: FromStr<Err: Display>,
-    {
-        self.value(name)?.ok_or_else(|| missing(name))
     }
 
     /// Whether a parameter is there with any value but `0` or `false`, or with none.
