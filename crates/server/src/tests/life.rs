@@ -1,5 +1,6 @@
 //! A server from its start to a signal.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -79,6 +80,16 @@ async fn client(announced: oneshot::Receiver<(SocketAddr, String)>, registry: Tc
         assert_ne!(stream.read_buf(&mut log).await.unwrap(), 0);
     }
 
+    // The same compressed, without chunks, so that the rest of the connection is the gzip stream.
+    let mut coded = TcpStream::connect(address).await.unwrap();
+    let request = request.replace("HTTP/1.1\r\n", "HTTP/1.0\r\nAccept-Encoding: gzip\r\n");
+    coded.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(coded.read_u8().await.unwrap());
+    }
+    assert!(String::from_utf8_lossy(&head).contains("content-encoding: gzip"));
+
     kill_process(getpid(), Signal::TERM).unwrap();
     assert_eq!(
         idle.read_buf(&mut seen).await.unwrap(),
@@ -89,6 +100,17 @@ async fn client(announced: oneshot::Receiver<(SocketAddr, String)>, registry: Tc
     let log = String::from_utf8(log).unwrap();
     // Ended as HTTP demands, so that the client does not take it for a broken connection.
     assert!(log.ends_with("0\r\n\r\n"), "{log}");
+    let mut bytes = Vec::new();
+    coded.read_to_end(&mut bytes).await.unwrap();
+    let mut plain = String::new();
+    let mut decoder = flate2::read::GzDecoder::new(&bytes[..]);
+    decoder
+        .read_to_string(&mut plain)
+        .expect("gzip with its trailer");
+    assert!(
+        plain.contains("event: init") && plain.ends_with("\n\n"),
+        "{plain}"
+    );
     assert!(TcpStream::connect(address).await.is_err());
 }
 

@@ -495,6 +495,20 @@ async fn privileged_bodies_have_bounds_of_their_own() {
     let uri = format!("/v1/operations/{id}/subprocesses/1/stdin");
     let refused = bench.send("POST", &uri, &chunk).await;
     assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let small = "x".repeat(1 << 20);
+    let import = format!(r#"{{"registry":{{"url":"docker://a/b"}},"more":"{small}"}}"#);
+    let tag = format!(r#"{{"tag":"a","more":"{}"}}"#, &small[..65_536]);
+    for (method, uri, body, bound) in [
+        ("POST", "/v1/images/import".to_owned(), &import, 1_048_576),
+        ("PATCH", format!("/v1/images/{id}/tag"), &tag, 65_536),
+    ] {
+        let refused = bench.send(method, &uri, body).await;
+        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE, "{uri}");
+        assert_eq!(
+            refused.json()["error"],
+            format!("the body is larger than the {bound} bytes that are accepted here")
+        );
+    }
     // The input of a run may be as large: it is read, and the image is what is missing.
     let run = format!(r#"{{"command":"cat","image":"{id}","stdin":{{"value":"{filler}"}}}}"#);
     let refused = bench.send("POST", "/v1/instances", &run).await;
