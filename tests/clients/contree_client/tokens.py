@@ -25,6 +25,6 @@ def make_project(name: str) -> str:
     return _post("projects", {"name": name})["name"]
 
 
-def make_token(project: str, **fields: Any) -> str:
-    """The text of a new token for a project."""
+def make_token(project: str | None = None, **fields: Any) -> str:
+    """The text of a new token, for a project unless the fields say otherwise."""
     return _post("tokens", {"project": project, **fields})["token"]

@@ -7,8 +7,9 @@ import pytest
 from contree_sdk import Contree, ContreeSync
 from contree_sdk.auth import IAMAuth, JWTAuth
 from contree_sdk.config import ContreeConfig
-from contree_sdk.sdk.exceptions import ApiStatusCodeError, ContreeTransportError
+from contree_sdk.sdk.exceptions import ApiStatusCodeError, ContreeTransportError, ForbiddenError
 from conftest import DEBIAN, TOKEN, URL
+from wire import ask
 
 
 def reaches(client: ContreeSync) -> bool:
@@ -115,6 +116,27 @@ def test_a_timeout_beyond_the_limit_is_warned_of_and_refused(sdk, debian, caplog
     assert "instance_max_timeout=3600" in caplog.text
     assert raised.value.status == 400
     assert "timeout" in raised.value.error
+
+
+def test_a_token_that_ends_soon_is_warned_of(open_sdk, unique, caplog):
+    project = ask("/admin/projects", "POST", {"name": unique("project")})["name"]
+    fields = {"project": project, "expires_in": 7200, "limits": {"instance_max_timeout": 60}}
+    token = ask("/admin/tokens", "POST", fields)["token"]
+    sdk = open_sdk(auth=JWTAuth(token=token, base_url=URL))
+    with caplog.at_level(logging.WARNING):
+        info = sdk.of(sdk.client.get_token_info())
+    assert "Token expires in 2 hours" in caplog.text
+    assert info.limits["instance_max_timeout"] == 60
+    assert sdk.of(sdk.client.images()) == []
+
+
+def test_a_token_that_may_only_read(open_sdk):
+    fields = {"project": "default", "permissions": ["list"]}
+    token = ask("/admin/tokens", "POST", fields)["token"]
+    sdk = open_sdk(auth=JWTAuth(token=token, base_url=URL))
+    image = sdk.of(sdk.client.images.use(DEBIAN, strict=True))
+    with pytest.raises(ForbiddenError):
+        sdk.done(image.run("true"))
 
 
 def test_a_token_that_nobody_has(open_sdk):

@@ -1,8 +1,7 @@
 """How runs end other than by themselves, and what the server knows of it."""
 
 import asyncio
-import json
-import urllib.request
+from dataclasses import replace
 
 import pytest
 from contree_sdk import Contree
@@ -13,17 +12,8 @@ from contree_sdk.sdk.exceptions import (
     OperationTimedOutError,
 )
 from contree_sdk.sdk.objects.image_like.state import ImageState
-from conftest import DEBIAN, TOKEN, URL
-
-
-def ask(path: str, method: str = "GET"):
-    """An answer of the server, without the SDK in between."""
-    request = urllib.request.Request(
-        f"{URL}/v1{path}", method=method, headers={"Authorization": f"Bearer {TOKEN}"}
-    )
-    with urllib.request.urlopen(request) as answer:
-        body = answer.read()
-    return json.loads(body) if body else None
+from conftest import DEBIAN
+from wire import ask
 
 
 async def operation_of(marker: str, status: str) -> str:
@@ -65,18 +55,13 @@ async def test_a_run_that_someone_else_cancels(config, unique):
 
 
 async def test_a_client_that_waits_no_longer_cancels_the_run(config, unique):
-    client = Contree(config)
+    # The run itself is given whole seconds: one.
+    client = Contree(replace(config, operation_run_timeout=0.6, operation_poll_secs_max=0.05))
     marker = unique("timed-out")
     image = await client.images.use(DEBIAN, strict=True)
-    prepared = image.run("sleep", args=["60"], env={"MARKER": marker}, timeout=1)
-    operation_timeout = 0.2
-    wait = client._wait_operation
-    client._wait_operation = lambda *args, **kwargs: wait(
-        *args, **{**kwargs, "timeout": operation_timeout}
-    )
-    with pytest.raises(OperationTimedOutError):
-        await prepared
-    assert await operation_of(marker, "CANCELLED")
+    with pytest.raises(OperationTimedOutError) as raised:
+        await image.run("sleep", args=["60"], env={"MARKER": marker})
+    assert await operation_of(marker, "CANCELLED") == str(raised.value.operation_uuid)
 
 
 def test_a_command_that_is_not_there(sdk, debian):
