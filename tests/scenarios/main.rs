@@ -12,6 +12,7 @@ mod files;
 mod images;
 mod operations_list;
 mod raw;
+mod projects;
 mod registries;
 mod seed_page;
 mod stopping;

@@ -10,6 +10,7 @@ pub(crate) struct Raw {
     http: reqwest::Client,
     url: String,
     token: String,
+    project: Option<String>,
 }
 
 /// An answer, read to its end.
@@ -29,18 +30,38 @@ impl Raw {
             http: builder.build().expect("an HTTP client"),
             url: server.url().to_owned(),
             token: server.token(),
+            project: None,
+        }
+    }
+
+    /// The same with another token.
+    pub(crate) fn with(&self, token: &str) -> Self {
+        Self {
+            http: self.http.clone(),
+            url: self.url.clone(),
+            token: token.to_owned(),
+            project: self.project.clone(),
+        }
+    }
+
+    /// The same with a header `Project`.
+    pub(crate) fn for_project(&self, project: &str) -> Self {
+        Self {
+            project: Some(project.to_owned()),
+            ..self.with(&self.token)
         }
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
-        let response = self
+        let mut request = self
             .http
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(&self.token)
-            .body(body)
-            .send()
-            .await
-            .expect("the server answers");
+            .body(body);
+        if let Some(project) = &self.project {
+            request = request.header("Project", project);
+        }
+        let response = request.send().await.expect("the server answers");
         Answer {
             status: response.status(),
             headers: response.headers().clone(),

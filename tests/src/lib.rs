@@ -21,7 +21,7 @@ mod server;
 
 pub use contree::{Contree, Output};
 pub use folder::tree_digests;
-pub use operations::{finished, run, succeeded};
+pub use operations::{finished, import, run, succeeded};
 pub use registry::Registry;
 pub use server::{Server, Settings};
 

@@ -1,5 +1,8 @@
 //! Runs over HTTP, from request to result.
 
+use std::path::Path;
+
+use contree_api::image::{ImageImportRequest, Registry};
 use contree_api::instance::{InstanceResult, InstanceSpawnRequest};
 use contree_api::operation::{OperationMetadata, OperationResponse, OperationStatus};
 use contree_api::{ImageId, OperationId};
@@ -42,4 +45,34 @@ pub fn succeeded(operation: &OperationResponse) -> (Option<ImageId>, String) {
     let stdout = result.stdout.to_bytes().expect("stdout is encoded well");
     let stdout = String::from_utf8_lossy(&stdout).into_owned();
     (operation.summary.result_image_uuid, stdout)
+}
+
+/// Uploads a root filesystem and imports it under a tag.
+pub async fn import(client: &Client, tar: &Path, tag: &str) -> ImageId {
+    let upload = client
+        .ensure_file(tar, |_| {})
+        .await
+        .expect("the upload succeeds");
+    let request = ImageImportRequest {
+        registry: Registry {
+            url: format!("upload:{}", upload.file.uuid),
+            credentials: None,
+        },
+        tag: Some(tag.parse().expect("a tag")),
+        timeout: None,
+    };
+    let accepted = client
+        .import_image(&request)
+        .await
+        .expect("the import is accepted");
+    let done = finished(client, accepted.uuid).await;
+    assert_eq!(
+        done.summary.status,
+        OperationStatus::Success,
+        "{:?}",
+        done.summary.error
+    );
+    done.summary
+        .result_image_uuid
+        .expect("an import has an image")
 }

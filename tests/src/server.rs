@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use contree_api::image::{ImageImportRequest, Registry};
-use contree_api::operation::OperationStatus;
-use contree_api::{ImageId, Tag};
+use contree_api::ImageId;
 use contree_client::{Client, Config};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use crate::contree_program;
+use crate::{contree_program, import};
 
 /// How a server is started.
 #[derive(Debug, Clone, Default)]
@@ -114,7 +112,13 @@ impl Server {
     /// A client with that token.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new(Config::new(self.url(), self.token())).expect("a client")
+        self.client_with(&self.token())
+    }
+
+    /// A client with another token.
+    #[must_use]
+    pub fn client_with(&self, token: &str) -> Client {
+        Client::new(Config::new(self.url(), token)).expect("a client")
     }
 
     /// The most memory it has had resident so far, in bytes.
@@ -183,44 +187,7 @@ impl Server {
 
     /// Uploads a root filesystem and imports it under a tag.
     pub async fn import(&self, tar: &Path, tag: &str) -> ImageId {
-        let client = self.client();
-        let upload = client
-            .ensure_file(tar, |_| {})
-            .await
-            .expect("the upload succeeds");
-        let tag: Tag = tag.parse().expect("a tag");
-        let operation = client
-            .import_image(&ImageImportRequest {
-                registry: Registry {
-                    url: format!("upload:{}", upload.file.uuid),
-                    credentials: None,
-                },
-                tag: Some(tag),
-                timeout: None,
-            })
-            .await
-            .expect("the import is accepted")
-            .uuid;
-        let mut events = client.follow(operation);
-        while events
-            .next()
-            .await
-            .expect("the import can be followed")
-            .is_some()
-        {}
-        let done = client
-            .operation(operation, false)
-            .await
-            .expect("the import can be asked for");
-        assert_eq!(
-            done.summary.status,
-            OperationStatus::Success,
-            "{:?}",
-            done.summary.error
-        );
-        done.summary
-            .result_image_uuid
-            .expect("an import has an image")
+        import(&self.client(), tar, tag).await
     }
 }
 

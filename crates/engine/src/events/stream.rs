@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use contree_api::OperationId;
+use contree_api::operation::OperationKind;
 use contree_api::whoami::Permission;
 use futures_util::Stream;
 use tokio::sync::watch;
@@ -159,7 +160,8 @@ impl Engine {
     /// Opens an operation's event log.
     ///
     /// # Errors
-    /// `NotFound`; `Forbidden` without `list`, or without a spawn permission for `follow`.
+    /// `NotFound`; `Forbidden` without `list`, or without a spawn permission for `follow` (for
+    /// imports `import` will do).
     pub async fn events(
         &self,
         identity: &Identity,
@@ -167,16 +169,10 @@ impl Engine {
         query: EventQuery,
     ) -> Result<EventStream, Error> {
         identity.require(Permission::List)?;
-        if query.follow {
-            identity.require_any(&[
-                Permission::Spawn,
-                Permission::SpawnDisposable,
-                Permission::Import,
-            ])?;
-        }
         let (path, extent) = match self.live(identity, operation) {
             Some(live) => {
                 if query.follow {
+                    may_follow(identity, live.kind())?;
                     let extent = Extent::Live(live.log.watch(), self.shutdown_token());
                     (live.log.path().to_owned(), extent)
                 } else {
@@ -186,6 +182,9 @@ impl Engine {
             }
             None => {
                 let stored = self.stored_operation(identity, operation).await?;
+                if query.follow {
+                    may_follow(identity, stored.kind)?;
+                }
                 let (path, size) = self.sealed_log(&stored).await?;
                 (path, Extent::Fixed(size))
             }
@@ -210,4 +209,14 @@ impl Engine {
             lines: Box::pin(lines),
         })
     }
+}
+
+/// Following is for who may run commands; an import may be followed by who may import, too.
+fn may_follow(identity: &Identity, kind: OperationKind) -> Result<(), Error> {
+    let is_importer =
+        kind == OperationKind::ImageImport && identity.require(Permission::Import).is_ok();
+    if is_importer {
+        return Ok(());
+    }
+    identity.require_any(&[Permission::Spawn, Permission::SpawnDisposable])
 }

@@ -87,7 +87,8 @@ struct ListArgs {
 #[derive(Debug, Args)]
 struct RevokeArgs {
     /// Its id, as `contree admin token list` shows it
-    token: TokenId,
+    #[arg(value_name = "TOKEN_ID")]
+    id: TokenId,
 }
 
 fn parse_permission(text: &str) -> Result<Permission, String> {
@@ -131,12 +132,12 @@ pub(super) async fn token(
             }
             rows.finish()
         }
-        TokenCommand::Revoke(RevokeArgs { token }) => {
+        TokenCommand::Revoke(RevokeArgs { id }) => {
             target
-                .revoke_token(token)
+                .revoke_token(id)
                 .await
-                .map_err(|failure| failure.while_doing(format!("could not revoke {token}")))?;
-            context.output.note(&format!("Revoked token {token}"));
+                .map_err(|failure| failure.while_doing(format!("could not revoke {id}")))?;
+            context.output.note(&format!("Revoked token {id}"));
             Ok(())
         }
     }
