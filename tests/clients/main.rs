@@ -5,6 +5,7 @@
 
 mod contree_cli;
 mod contree_client;
+mod contree_mcp;
 mod contree_sdk;
 mod environments;
 

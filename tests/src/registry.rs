@@ -20,18 +20,24 @@ impl Registry {
     /// One that everybody may read and write.
     #[must_use]
     pub fn open() -> Self {
-        Self::start(None)
+        Self::start("127.0.0.1", None)
     }
 
     /// One that asks for this user and password.
     #[must_use]
     pub fn with_password(user: &str, password: &str) -> Self {
-        Self::start(Some((user.to_owned(), password.to_owned())))
+        Self::with_password_on("127.0.0.1", user, password)
     }
 
-    fn start(credentials: Option<(String, String)>) -> Self {
+    /// The same on another address of the loopback network, of which every port is free.
+    #[must_use]
+    pub fn with_password_on(host: &str, user: &str, password: &str) -> Self {
+        Self::start(host, Some((user.to_owned(), password.to_owned())))
+    }
+
+    fn start(host: &str, credentials: Option<(String, String)>) -> Self {
         let folder = TempDir::with_prefix("contree-registry-").expect("a folder for the registry");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let free = TcpListener::bind((host, 0)).expect("a free port");
         let address = free.local_addr().expect("a free port").to_string();
         drop(free);
         let path = |name: &str| folder.path().join(name).display().to_string();
@@ -80,7 +86,7 @@ impl Registry {
         }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `HOST:PORT`.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
