@@ -2,7 +2,7 @@
 
 use contree_e2e::Server;
 use reqwest::header::HeaderMap;
-use reqwest::{Body, Method, StatusCode};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 /// A plain HTTP client with a server's token.
@@ -52,21 +52,21 @@ impl Raw {
         }
     }
 
-    pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
-        let mut request = self
+    /// A request with token and project, not sent yet.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self
             .http
             .request(method, format!("{}{path}", self.url))
-            .bearer_auth(&self.token)
-            .body(body);
-        if let Some(project) = &self.project {
-            request = request.header("Project", project);
+            .bearer_auth(&self.token);
+        match &self.project {
+            Some(project) => request.header("Project", project),
+            None => request,
         }
-        let response = request.send().await.expect("the server answers");
-        Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            body: response.bytes().await.expect("the whole answer").into(),
-        }
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+        let request = self.request(method, path).body(body);
+        Answer::of(request.send().await.expect("the server answers")).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -86,6 +86,14 @@ impl Raw {
 }
 
 impl Answer {
+    pub(crate) async fn of(response: Response) -> Self {
+        Self {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.expect("the whole answer").into(),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
