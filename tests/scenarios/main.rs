@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod files;
 mod images;
+mod inspect;
 mod instances;
 mod operations;
 mod operations_list;
