@@ -153,6 +153,17 @@ async fn privileged_head_and_gzip_wherever_get_is() {
             200,
         ),
         (format!("/v1/inspect/{image}/download?path=/usr"), 422),
+        (
+            format!("/v1/inspect/{image}/archive?path=/usr/bin/cat"),
+            200,
+        ),
+        (format!("/v1/inspect/{image}/archive?path=/nowhere"), 404),
+        (
+            format!("/v1/inspect/{image}/grep?pattern=root&path=/etc"),
+            200,
+        ),
+        (format!("/v1/inspect/{image}/grep?pattern=("), 400),
+        ("/v1/openapi.json".to_owned(), 200),
         ("/v1/nothing".to_owned(), 404),
         ("/v1/instances".to_owned(), 405),
     ] {
@@ -188,7 +199,8 @@ async fn privileged_head_and_gzip_wherever_get_is() {
         }
         let kind = field(&get, "content-type:").unwrap_or_default();
         let is_text = kind.contains("application/json") || kind.contains("text/plain");
-        let is_coded = kind.contains("event-stream") || is_text && get.body.len() >= 1024;
+        let is_stream = kind.contains("event-stream") || kind.contains("x-tar");
+        let is_coded = is_stream || is_text && get.body.len() >= 1024;
         assert_eq!(
             field(&coded, "content-encoding:").is_some(),
             is_coded,

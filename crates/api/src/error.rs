@@ -33,6 +33,22 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::Unprocessable,
+        Self::TooEarly,
+        Self::TooManyRequests,
+        Self::Internal,
+        Self::Unavailable,
+        Self::TimedOut,
+    ];
+
     /// The HTTP status for this kind.
     #[must_use]
     pub const fn status(self) -> u16 {

@@ -131,7 +131,7 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
 pub(crate) async fn no_such_route() -> ApiError {
     ApiError::new(
         ErrorKind::NotFound,
-        "no such path in this API; see /v1 in its documentation",
+        "no such path in this API; /v1/openapi.json lists those that there are",
     )
 }
 

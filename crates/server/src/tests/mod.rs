@@ -5,6 +5,7 @@ mod bench;
 mod config;
 mod connections;
 mod life;
+mod pages;
 mod openapi;
 mod routes;
 
