@@ -1,47 +1,15 @@
 //! Images and their tags.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use contree_api::image::Image;
 use contree_api::whoami::Permission;
 use contree_api::{ImageId, ProjectId, Tag, Timestamp};
 use contree_records::{Change, ImageGround};
 
+use crate::remembered::Remembered;
 use crate::{Engine, Error, Identity, ImageFilter};
 
-/// Images remembered at most.
-const REMEMBERED: usize = 1_024;
-
-/// What runs need to know of images that were used lately. Images do not change; one that is
-/// removed is forgotten here first.
-#[derive(Debug, Default)]
-pub(crate) struct KnownImages(Mutex<HashMap<(ProjectId, ImageId), ImageGround>>);
-
-impl KnownImages {
-    pub(crate) fn add(&self, project: ProjectId, ground: ImageGround) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert((project, ground.id), ground);
-    }
-
-    fn get(&self, project: ProjectId, image: ImageId) -> Option<ImageGround> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&(project, image))
-            .cloned()
-    }
-
-    pub(crate) fn forget_all(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
-}
+/// What runs need to know of images that were used lately. Images do not change.
+pub(crate) type KnownImages = Remembered<(ProjectId, ImageId), ImageGround, 1_024>;
 
 impl Engine {
     /// The project's and the public images, one item per tag.
@@ -148,12 +116,14 @@ impl Engine {
         project: ProjectId,
         image: ImageId,
     ) -> Result<Option<ImageGround>, Error> {
-        if let Some(known) = self.known_images().get(project, image) {
-            return Ok(Some(known));
-        }
+        let key = (project, image);
+        let asked = match self.known_images().get(&key) {
+            Ok(known) => return Ok(Some(known)),
+            Err(asked) => asked,
+        };
         let ground = self.records().image_ground(project, image).await?;
         if let Some(ground) = &ground {
-            self.known_images().add(project, ground.clone());
+            self.known_images().add(asked, key, ground.clone());
         }
         Ok(ground)
     }

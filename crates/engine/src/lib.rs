@@ -34,6 +34,7 @@ mod lock;
 mod operation;
 mod processes;
 mod recover;
+mod remembered;
 mod run;
 mod settings;
 mod validate;

@@ -7,7 +7,6 @@
 
 mod first_start;
 pub(crate) mod jwt;
-mod known;
 pub(crate) mod limits;
 
 use std::collections::BTreeMap;
@@ -22,13 +21,29 @@ use sha2::{Digest as _, Sha256};
 
 pub use first_start::ADMIN_TOKEN;
 pub(crate) use first_start::first_start;
-pub(crate) use known::Known;
 
 use crate::admin::Administrator;
+use crate::remembered::Remembered;
 use crate::{Engine, EngineLimits, Error};
 
 /// Longest text that is looked at as a token.
 const LONGEST_TOKEN: usize = 16 * 1_024;
+
+/// What was looked up on behalf of callers.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// By the SHA-256 of their text.
+    tokens: Remembered<[u8; 32], Token, 10_000>,
+    /// By what callers name them, id or name.
+    projects: Remembered<String, ProjectId, 10_000>,
+}
+
+impl Known {
+    pub(crate) fn forget_all(&self) {
+        self.tokens.forget_all();
+        self.projects.forget_all();
+    }
+}
 
 /// A token that was accepted.
 #[derive(Debug, Clone)]
@@ -153,11 +168,11 @@ impl Engine {
             return Err(unknown());
         }
         let hash = hash(token);
-        let token = match self.known().token(&hash) {
+        let token = match self.known().tokens.get(&hash) {
             Ok(token) => token,
             Err(asked) => {
                 let token = self.records().token(&hash).await?.ok_or_else(unknown)?;
-                self.known().add_token(asked, hash, token.clone());
+                self.known().tokens.add(asked, hash, token.clone());
                 token
             }
         };
@@ -182,14 +197,15 @@ impl Engine {
     }
 
     async fn project_named(&self, named: &str) -> Result<Option<ProjectId>, Error> {
-        let asked = match self.known().project(named) {
+        let known = &self.known().projects;
+        let asked = match known.get(&named.to_owned()) {
             Ok(project) => return Ok(Some(project)),
             Err(asked) => asked,
         };
         let Some(project) = self.records().project(named).await? else {
             return Ok(None);
         };
-        self.known().add_project(asked, named, project.id);
+        known.add(asked, named.to_owned(), project.id);
         Ok(Some(project.id))
     }
 

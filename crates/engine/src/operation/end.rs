@@ -150,7 +150,8 @@ impl Engine {
             env: image.env.clone(),
             cwd: image.cwd.clone(),
         };
-        self.known_images().add(live.project, ground);
+        let key = (live.project, image.id);
+        self.known_images().add_new(key, ground);
     }
 
     /// Removes a layer that was committed and will not get on record.

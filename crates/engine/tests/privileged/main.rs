@@ -10,5 +10,6 @@ mod images;
 mod lifecycle;
 mod many;
 mod processes;
+mod projects;
 mod stops;
 mod trees;
