@@ -25,7 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("contree-server", &["contree-api", "contree-engine"]),
     ("contree-client", &["contree-api"]),
-    // The server only for `contree serve` and `contree doctor`, and only on Linux.
+    // The server only for `contree serve`, `contree doctor` and `contree admin --data-dir`, and only
+    // on Linux.
     (
         "contree-cli",
         &["contree-api", "contree-client", "contree-server"],
