@@ -107,16 +107,20 @@ pub struct Init {
     pub init_pid: i32,
     /// Hostname inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub hostname: Option<String>,
     /// Kernel release and version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub kernel: Option<String>,
     /// Such as `x86_64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "x86_64"))]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub machine: Option<String>,
     /// Unique for this operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub boot_id: Option<String>,
 }
 
@@ -128,9 +132,11 @@ pub struct Network {
     pub interfaces: Vec<Interface>,
     /// What was configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub configured: Option<NetworkConfig>,
     /// Why counters could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub error: Option<String>,
 }
 
@@ -140,14 +146,28 @@ pub struct Network {
 pub struct NetworkConfig {
     /// Address with prefix length.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(example = "10.0.0.5/24"))]
+    #[cfg_attr(feature = "openapi", schema(example = "10.0.0.5/24", nullable = false))]
     pub ip4: Option<String>,
     /// Gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "10.0.0.1"))]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub ip4_gw: Option<String>,
+    /// IPv6 address with prefix length; not set by this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub ip6: Option<String>,
+    /// IPv6 gateway; not set by this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub ip6_gw: Option<String>,
+    /// Hardware address of the gateway; not set by this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub gw_mac: Option<String>,
     /// First resolver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub nameserver: Option<String>,
 }
 
@@ -205,6 +225,7 @@ pub struct Spawn {
     pub truncate_at: u64,
     /// Environment, secrets masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub env: Option<BTreeMap<String, String>>,
 }
 
@@ -351,8 +372,10 @@ pub struct Completion {
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::terminal_status))]
     pub status: OperationStatus,
     /// The image of a success; null for disposable runs.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub result_image_uuid: Option<ImageId>,
     /// Why it failed or was cancelled.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub error: Option<String>,
     /// Wall time in milliseconds.
     pub duration_ms: u64,

@@ -14,13 +14,16 @@ pub struct Image {
     /// The image's id.
     pub uuid: ImageId,
     /// One of its tags, or null.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub tag: Option<Tag>,
     /// When it was made.
     pub created_at: Timestamp,
     /// The operation that made it; null for images of another project.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub operation_uuid: Option<OperationId>,
     /// The image it was made from; null for imports. (Beyond the contract.)
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub parent_uuid: Option<ImageId>,
 }
 
@@ -96,11 +99,12 @@ pub struct TagUpdate {
 pub struct Credentials {
     /// User name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(example = "myuser"))]
+    #[cfg_attr(feature = "openapi", schema(example = "myuser", nullable = false))]
     pub username: Option<String>,
     /// Password or access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(format = Password, example = "secret"))]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub password: Option<String>,
 }
 
@@ -140,6 +144,7 @@ pub struct Registry {
     pub url: String,
     /// For registries that ask for them; kept only as long as the import runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub credentials: Option<Credentials>,
 }
 
@@ -152,11 +157,11 @@ pub struct ImageImportRequest {
     /// Tag for the result; none: reachable by id only.
     #[serde(default)]
     pub tag: Option<Tag>,
-    /// Seconds; default 300, at most 3600.
+    /// Seconds; default 300. At most the token's `images_import_max_timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "openapi",
-        schema(minimum = 1, maximum = 3600, default = 300)
+        schema(minimum = 1, default = 300, nullable = false)
     )]
     pub timeout: Option<u32>,
 }

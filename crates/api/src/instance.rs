@@ -71,6 +71,7 @@ pub struct AttachedFile {
     /// Octal text such as `"0644"`, `"4755"`, `"0o644"`, or a full `st_mode`; default 0644.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(default = "0644"))]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub mode: Option<String>,
 }
 
@@ -135,13 +136,12 @@ pub struct InstanceSpawnRequest {
     pub networking: Networking,
     /// Fed to the command; default: an empty, closed stdin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub stdin: Option<ClosableStreamRepr>,
-    /// Seconds; default 600, at most 3600.
+    /// Seconds; default 600. At most the token's `instance_max_timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(
-        feature = "openapi",
-        schema(minimum = 1, maximum = 3600, default = 600, example = 60)
-    )]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, default = 600, example = 60))]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub timeout: Option<u32>,
     /// Bytes of each stream kept in the log; default 1 MiB, at most 10 MiB.
     #[serde(default = "default_truncate")]
@@ -236,6 +236,7 @@ pub struct ExecSpec {
     pub gid: u32,
     /// As in [`InstanceSpawnRequest::stdin`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub stdin: Option<ClosableStreamRepr>,
     /// As in [`InstanceSpawnRequest::truncate_output_at`].
     #[serde(default = "default_truncate")]
@@ -262,6 +263,7 @@ pub struct Resources {
     /// Block output operations.
     pub block_output: i64,
     /// CPU seconds times the configured price; 0 unless a price is set.
+    #[cfg_attr(feature = "openapi", schema(format = Float))]
     pub cost: f64,
     /// Wall time in seconds.
     pub elapsed_time: f64,
@@ -270,6 +272,7 @@ pub struct Resources {
     /// Peak resident memory in KiB.
     pub max_rss: i64,
     /// Wall time on the monotonic clock in seconds.
+    #[cfg_attr(feature = "openapi", schema(format = Float))]
     pub monotonic_time: f64,
     /// Page faults without I/O.
     pub page_faults: i64,
@@ -282,10 +285,12 @@ pub struct Resources {
     /// Swaps.
     pub swaps: i64,
     /// Seconds in the kernel.
+    #[cfg_attr(feature = "openapi", schema(format = Float))]
     pub system_cpu_time: f64,
     /// Unshared memory.
     pub unshared_memory: i64,
     /// Seconds in user space.
+    #[cfg_attr(feature = "openapi", schema(format = Float))]
     pub user_cpu_time: f64,
     /// Voluntary context switches.
     pub voluntary_switches: i64,

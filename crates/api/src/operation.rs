@@ -90,21 +90,29 @@ pub struct OperationSummary {
     /// Where it is.
     pub status: OperationStatus,
     /// Why it failed, else null.
-    #[cfg_attr(feature = "openapi", schema(example = "spawn failed: no such file"))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "spawn failed: no such file", required)
+    )]
     pub error: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// Seconds it has run; 0 while pending.
     pub duration: f64,
     /// Bytes written for the resulting layer; null when not measured.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub image_size: Option<i64>,
     /// CPU seconds; null when not measured.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub consumed_cpu: Option<f64>,
     /// Peak memory in KiB; null when not measured.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub consumed_memory: Option<i64>,
     /// Image of a run, else null.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub image_uuid: Option<ImageId>,
     /// Resulting image of a success, else null.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub result_image_uuid: Option<ImageId>,
 }
 
@@ -133,14 +141,18 @@ pub struct InstanceMetadata {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OperationResult {
     /// The image; null for disposable runs.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub image: Option<ImageId>,
     /// The tag an import set, else null.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub tag: Option<Tag>,
     /// Output so far, only when asked for with `inflight`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub stdout: Option<crate::StreamRepr>,
     /// Error output so far, only when asked for with `inflight`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub stderr: Option<crate::StreamRepr>,
 }
 
@@ -155,5 +167,6 @@ pub struct OperationResponse {
     pub metadata: OperationMetadata,
     /// What it made; absent until it succeeded. With `inflight` the output so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub result: Option<OperationResult>,
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde_json::json;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
-    AllOfBuilder, Array, KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, Schema,
+    AllOfBuilder, Array, KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, RefBuilder, Schema,
     SchemaFormat, SchemaType, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
@@ -23,7 +23,7 @@ use crate::image::{ImageImportRequest, ImageRef};
 use crate::instance::{InstanceResult, InstanceSpawnRequest, InstanceSpawnResponse};
 use crate::operation::{InstanceMetadata, OperationMetadata, OperationStatus};
 use crate::tag::MAX_TAG_BYTES;
-use crate::{ImageId, OperationId, Tag, Timestamp};
+use crate::{Encoding, ImageId, OperationId, Tag, Timestamp};
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
@@ -159,8 +159,9 @@ impl PartialSchema for InstanceMetadata {
     fn schema() -> RefOr<Schema> {
         let own = ObjectBuilder::new()
             .property("image", reference::<ImageId>())
-            .property("result", reference::<InstanceResult>())
-            .required("image");
+            .property("result", nullable(reference::<InstanceResult>()))
+            .required("image")
+            .required("result");
         AllOfBuilder::new()
             .item(reference::<InstanceSpawnRequest>())
             .item(own)
@@ -227,6 +228,15 @@ pub(crate) fn terminal_status() -> Schema {
         .enum_values(Some(names))
         .description(Some("How the operation ended."))
         .into()
+}
+
+/// An [`Encoding`] that may be left out.
+pub(crate) fn encoding_or_ascii() -> Ref {
+    RefBuilder::new()
+        .ref_location_from_schema_name(Encoding::name())
+        .description(Some("How `value` is encoded."))
+        .default(Some(json!(Encoding::default())))
+        .build()
 }
 
 /// What `error` holds: a sentence from this server; others also send structures.

@@ -60,7 +60,7 @@ pub struct ClosableStreamRepr {
     pub value: String,
     /// How `value` is encoded; default ascii.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(default = Encoding::default))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::schema::encoding_or_ascii))]
     pub encoding: Encoding,
     /// Whether end of file follows `value`; default true.
     #[serde(default = "yes")]

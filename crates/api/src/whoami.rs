@@ -65,7 +65,7 @@ pub struct WhoAmI {
     /// The token's id.
     pub token_uuid: TokenId,
     /// Unix seconds, or null when it does not expire.
-    #[cfg_attr(feature = "openapi", schema(example = 1_735_689_600))]
+    #[cfg_attr(feature = "openapi", schema(example = 1_735_689_600, required))]
     pub token_expiration: Option<i64>,
     /// Every known permission and whether it is granted.
     #[cfg_attr(feature = "openapi", schema(example = json!({"import": true, "spawn": true, "spawn_disposable": false, "list": true, "cancel": false, "set_image_tag": false})))]

@@ -65,6 +65,7 @@ pub(crate) fn network_event(info: &NetworkInfo) -> EventData {
             ip4: Some(format!("{}/32", info.address)),
             ip4_gw: Some(info.gateway.to_string()),
             nameserver: info.resolvers.first().map(ToString::to_string),
+            ..NetworkConfig::default()
         }),
         error: None,
     })

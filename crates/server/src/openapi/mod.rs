@@ -10,6 +10,7 @@
 //! document is a golden file, docs/openapi.json, and a test compares it with the contract of the
 //! published clients (`tests/clients/contract.rs`).
 
+pub(crate) mod headers;
 pub(crate) mod parameters;
 pub(crate) mod refusals;
 

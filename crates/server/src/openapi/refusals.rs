@@ -114,16 +114,13 @@ impl IntoResponses for RefusedOrMissing {
     }
 }
 
-/// The same for HEAD, whose answers have no body.
+/// The same for HEAD. Its answers have no body; that of 400 is described all the same, as in the
+/// contract.
 pub(crate) struct BareRefused;
 
 impl IntoResponses for BareRefused {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        [
-            (
-                "400",
-                "A parameter is missing or has a value that is not accepted.",
-            ),
+        let mut responses: BTreeMap<String, RefOr<Response>> = [
             ("401", "No token, or one that is not accepted."),
             ("403", "The token lacks a permission."),
             ("default", "Any other refusal."),
@@ -132,6 +129,8 @@ impl IntoResponses for BareRefused {
             let response = ResponseBuilder::new().description(description);
             (status.to_owned(), response.into())
         })
-        .into()
+        .into();
+        responses.insert("400".to_owned(), reference::<BadRequest>());
+        responses
     }
 }

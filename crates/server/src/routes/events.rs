@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::http::encoding::wants_gzip;
 use crate::http::query::{expected_number, quoted};
 use crate::http::{ApiError, Caller, Ids, Query, sse};
+use crate::openapi::headers::{EventStreamType, NoCache};
 use crate::openapi::parameters;
 use crate::openapi::refusals::RefusedOrMissing;
 
@@ -45,8 +46,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
             body = EventStream,
             content_type = "text/event-stream",
             headers(
-                ("Content-Type" = String, description = "`text/event-stream`."),
-                ("Cache-Control" = String, description = "`no-cache`."),
+                ("Content-Type" = inline(EventStreamType), description = "What the body is."),
+                ("Cache-Control" = inline(NoCache), description = "The log still grows."),
             ),
         ),
         (
