@@ -78,7 +78,7 @@ pub struct ErrorBody {
     pub error: serde_json::Value,
     /// The HTTP status, repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(example = 400))]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = 400))]
     pub status: Option<u16>,
 }
 
