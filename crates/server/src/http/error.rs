@@ -97,8 +97,8 @@ impl IntoResponse for ApiError {
             status: Some(self.status.as_u16()),
         };
         let mut response = (self.status, Json(body)).into_response();
-        // 410, 425, 429 and 503 pass by themselves; clients that retry want to know when.
-        let passes = matches!(self.status.as_u16(), 410 | 425 | 429 | 503);
+        // 425, 429 and 503 pass by themselves; clients that retry want to know when.
+        let passes = matches!(self.status.as_u16(), 425 | 429 | 503);
         let retry_after = self.retry_after.or(passes.then_some(RETRY_AFTER_SECONDS));
         if let Some(seconds) = retry_after {
             response
