@@ -8,7 +8,7 @@ use sqlx::QueryBuilder;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::row::{Row, stored};
-use crate::{Error, Page, Records};
+use crate::{Error, Page, Records, projects};
 
 /// An upload to be recorded.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ const USE_GRAIN_MICROS: i64 = 60_000_000;
 const IDS_AT_ONCE: usize = 500;
 
 pub(crate) async fn put(db: &mut SqliteConnection, file: &NewFile) -> Result<u64, Error> {
+    projects::check_open(db, file.project, "record an upload").await?;
     sqlx::query(
         "INSERT INTO files (id, project, sha256, size, created_at, updated_at, used_at)
          VALUES ($1, $2, $3, $4, $5, $5, $5)

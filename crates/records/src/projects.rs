@@ -42,6 +42,24 @@ pub(crate) async fn insert(
         .map_err(Error::query("make a project"))
 }
 
+/// Fails when a project is closed or not there, so that nothing is added to what is being removed.
+pub(crate) async fn check_open(
+    db: &mut SqliteConnection,
+    project: ProjectId,
+    step: &'static str,
+) -> Result<(), Error> {
+    let open: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM projects WHERE id = $1 AND removed_at IS NULL")
+            .bind(project.to_string())
+            .fetch_one(db)
+            .await
+            .map_err(Error::query(step))?;
+    if open == 0 {
+        return Err(Error::Reference { step });
+    }
+    Ok(())
+}
+
 pub(crate) async fn close(
     db: &mut SqliteConnection,
     project: ProjectId,

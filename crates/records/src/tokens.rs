@@ -6,7 +6,7 @@ use contree_api::{ProjectId, Timestamp, TokenId};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::row::Row;
-use crate::{Error, Records};
+use crate::{Error, Records, projects};
 
 /// A token as it is stored, without its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub struct NewToken {
 
 pub(crate) async fn insert(db: &mut SqliteConnection, new: &NewToken) -> Result<u64, Error> {
     let token = &new.token;
+    if let Some(project) = token.project {
+        projects::check_open(db, project, "store a token").await?;
+    }
     let permissions = token
         .permissions
         .iter()

@@ -60,6 +60,14 @@ impl Engine {
         force: bool,
     ) -> Result<(), Error> {
         let project = projects::find(self.records(), project).await?;
+        // On a task of its own: a caller that goes away must not leave half of it undone.
+        let engine = self.clone();
+        tokio::spawn(async move { engine.delete(&project, force).await })
+            .await
+            .map_err(|error| Error::internal("the project could not be removed", error))?
+    }
+
+    async fn delete(&self, project: &Project, force: bool) -> Result<(), Error> {
         // Whatever gets accepted after this sees that the project is closing; what was accepted
         // before is seen here.
         let closing = self.closing().begin(project.id)?;
@@ -67,7 +75,7 @@ impl Engine {
         if live > 0 {
             return Err(projects::busy(&project.name, live));
         }
-        projects::close(self.records(), &project, force).await?;
+        projects::close(self.records(), project, force).await?;
         self.known().forget_all();
         self.known_images().forget_all();
         self.remove_closed(project.id)

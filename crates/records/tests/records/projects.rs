@@ -109,6 +109,36 @@ async fn a_project_goes_in_two_steps() {
         .await
         .unwrap();
 
+    // Nothing is added to what is being removed.
+    let late_file = NewFile {
+        id: FileId::new(),
+        project: world.project,
+        sha256: "cd".repeat(32),
+        size: 1,
+        at: at(8),
+    };
+    let late_token = Token {
+        id: TokenId::new(),
+        project: Some(world.project),
+        name: String::new(),
+        permissions: vec![],
+        limits: contree_api::admin::TokenLimits::default(),
+        admin: false,
+        created_at: at(8),
+        expires_at: None,
+    };
+    let late_token = NewToken {
+        token: late_token,
+        hash: [3; 32],
+    };
+    for late in [
+        Change::PutFile(Box::new(late_file)),
+        Change::NewToken(Box::new(late_token)),
+    ] {
+        let refused = world.apply(late).await;
+        assert!(matches!(refused, Err(Error::Reference { .. })));
+    }
+
     assert_eq!(world.apply(remove).await.unwrap(), 1);
     assert_eq!(records.closed_projects().await.unwrap(), []);
     let late = operation(world.project, 9);
