@@ -3,6 +3,7 @@
 //! Each module runs one pytest suite of this project's own, a folder beside it, which walks
 //! through what the client offers. What the suites print is shown at the end of the test run.
 
+mod contract;
 mod contree_cli;
 mod contree_client;
 mod contree_mcp;
