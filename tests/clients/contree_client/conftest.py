@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from transports import ALL, open_client
 
 URL = os.environ["CONTREE_TEST_URL"]

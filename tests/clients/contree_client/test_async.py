@@ -4,6 +4,7 @@ import asyncio
 from importlib import import_module
 
 import pytest
+
 from conftest import TOKEN, URL
 from contree_client import ClosableStreamRepr, OperationStatus, decode_chunk
 
@@ -103,7 +104,12 @@ async def test_waiting_may_be_given_up(client, debian):
 async def test_uploads_and_downloads_stream_side_by_side(client, tree):
     async def download() -> int:
         return sum(
-            [len(c) async for c in client.inspect_image_download_stream(tree.image, f"{tree.root}/large")]
+            [
+                len(c)
+                async for c in client.inspect_image_download_stream(
+                    tree.image, f"{tree.root}/large"
+                )
+            ]
         )
 
     sizes = await asyncio.gather(*(download() for _ in range(4)))

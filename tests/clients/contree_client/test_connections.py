@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+
 from conftest import TOKEN, URL
 from contree_client import (
     ClosableStreamRepr,

@@ -3,12 +3,12 @@
 from uuid import uuid4
 
 import pytest
+
 from contree_client import (
     APIConnectionError,
     AuthenticationError,
     BadRequestError,
     ConflictError,
-    NotFoundError,
     UnprocessableEntityError,
 )
 from refusals import raised_by

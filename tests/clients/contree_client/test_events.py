@@ -1,24 +1,24 @@
 """The event log: its order, its filters, and reading on after an interruption."""
 
-from datetime import timezone
+from datetime import UTC
 
 import pytest
+
+from conftest import TOKEN, URL
 from contree_client import ClosableStreamRepr, OperationStatus, decode_chunk
 from runs import run, shell
-
-ORDER = ["init", "network", "spawn", "stdin", "stdout", "stderr", "exit", "shutdown", "completion"]
+from transports import open_client
 
 
 @pytest.fixture(scope="module")
 def talkative(debian):
     """An ended run with many events."""
-    from conftest import TOKEN, URL
-    from transports import open_client
-
     client = open_client("sync-http", TOKEN, base_url=URL)
     script = "for i in $(seq 40); do echo line $i; read -r _; done; echo last >&2; exit 3"
     stdin = ClosableStreamRepr(value="\n" * 40)
-    operation = client.spawn_instance(script, debian, shell=True, stdin=stdin, env={"MY_TOKEN": "s3cret", "PLAIN": "x"}).uuid
+    operation = client.spawn_instance(
+        script, debian, shell=True, stdin=stdin, env={"MY_TOKEN": "s3cret", "PLAIN": "x"}
+    ).uuid
     done = client.wait_operation(operation, timeout=60)
     client.close()
     assert done.metadata.result.state.exit_code == 3
@@ -34,7 +34,7 @@ def test_the_log_tells_the_whole_life(client, talkative):
     assert [kind for kind in kinds if not kind.startswith("std")] == [
         "init", "network", "spawn", "exit", "shutdown", "completion",
     ]  # fmt: skip
-    assert all(event.ts.tzinfo == timezone.utc for event in events)
+    assert all(event.ts.tzinfo == UTC for event in events)
     assert sorted(events, key=lambda event: event.ts) == events
     output = b"".join(decode_chunk(event.data) for event in events if event.type == "stdout")
     assert output.decode().splitlines() == [f"line {number}" for number in range(1, 41)]

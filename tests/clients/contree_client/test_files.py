@@ -3,9 +3,10 @@
 import hashlib
 import io
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from contree_client import FileSpec, NotFoundError
 from runs import shell, stdout
 
@@ -45,7 +46,7 @@ def test_bytes_are_uploaded_and_found(client):
     assert (found.uuid, found.sha256, found.size) == (uploaded.uuid, uploaded.sha256, 64)
     for moment in (found.created_at, found.updated_at):
         moment = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
-        assert abs(datetime.now(timezone.utc) - moment) < timedelta(hours=1)
+        assert abs(datetime.now(UTC) - moment) < timedelta(hours=1)
 
 
 def test_the_same_content_is_the_same_file(client):

@@ -1,9 +1,10 @@
 """Images and their tags."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import uuid4
 
 import pytest
+
 from contree_client import ImageImportRegistry, NotFoundError
 from runs import run
 
@@ -32,7 +33,7 @@ def test_filters_of_the_list(client, debian):
     "moment",
     [
         "1d",
-        datetime.now(timezone.utc) - timedelta(days=1),
+        datetime.now(UTC) - timedelta(days=1),
         datetime.now(timezone(timedelta(hours=2))) - timedelta(days=1),
         1_600_000_000,
         1_600_000_000.5,

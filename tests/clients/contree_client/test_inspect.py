@@ -7,6 +7,7 @@ import stat
 import tarfile
 
 import pytest
+
 from contree_client import BadRequestError, NotFoundError, UnprocessableEntityError
 
 

@@ -1,9 +1,10 @@
 """Operations while they live, and afterwards."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+
 from contree_client import (
     ACTIVE_STATUSES,
     ClosableStreamRepr,
@@ -130,7 +131,7 @@ def test_the_list_is_filtered(client, debian):
     assert imports and all(operation.kind == "image_import" for operation in imports)
     assert uuids(kind="instance", limit=1) == [done.uuid]
     assert done.uuid in uuids(since="1h") and done.uuid not in uuids(until="1h")
-    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
     assert uuids(since=tomorrow) == []
     assert uuids(until=tomorrow, limit=1) == [done.uuid]
 

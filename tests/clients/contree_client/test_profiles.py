@@ -4,9 +4,16 @@ import os
 from importlib import import_module
 
 import pytest
-from conftest import TOKEN, URL
-from contree_client import Profile, ProfileError, load_profiles, resolve_profile
 from contree_client.profiles import from_env
+
+from conftest import TOKEN, URL
+from contree_client import (
+    AuthenticationError,
+    Profile,
+    ProfileError,
+    load_profiles,
+    resolve_profile,
+)
 
 
 @pytest.fixture
@@ -80,9 +87,8 @@ def test_profiles_that_do_not_do(home, client_class):
     for name in ("absent", "nowhere"):
         with pytest.raises(ProfileError):
             client_class.from_profile(name)
-    with client_class.from_profile("wrong") as client:
-        with pytest.raises(Exception, match="401"):
-            client.whoami()
+    with client_class.from_profile("wrong") as client, pytest.raises(AuthenticationError):
+        client.whoami()
 
 
 def test_the_environment(home, client_class, debian, monkeypatch):

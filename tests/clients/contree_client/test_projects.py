@@ -1,7 +1,6 @@
 """Tokens that may do little, and projects that know nothing of each other."""
 
 import time
-from uuid import uuid4
 
 from contree_client import (
     AuthenticationError,
@@ -14,24 +13,32 @@ from runs import run
 from tokens import make_project, make_token
 
 
-def test_what_a_token_may_not_do(connect, any_client, unique):
-    project = make_project(unique("project"))
-    reader = connect(make_token(project, permissions=["list"]))
+def test_what_a_token_may_not_do(connect, any_client, debian):
+    done = run(any_client, "true", debian)
+    reader = connect(make_token("default", permissions=["list"]))
     me = reader.whoami()
     assert {name for name, granted in me.permissions.items() if granted} == {"list"}
-    assert reader.list_images().images is not None
-    absent = str(uuid4())
+    assert reader.inspect_image(debian).uuid == debian
+    assert reader.get_operation_status(done.uuid) == done
+    assert list(reader.iter_operation_events(done.uuid))[-1].type == "completion"
+    registry = ImageImportRegistry(url="docker://docker.io/library/busybox")
     for call in (
-        lambda: reader.spawn_instance("true", absent),
-        lambda: reader.spawn_instance("true", absent, disposable=True),
-        lambda: reader.import_image(ImageImportRegistry(url="docker://docker.io/library/busybox")),
-        lambda: reader.cancel_operation(absent),
-        lambda: reader.update_image_tag(absent, "a:tag"),
-        lambda: reader.delete_image_tag(absent),
-        lambda: list(reader.iter_operation_events(absent, follow=True)),
+        lambda: reader.spawn_instance("true", debian),
+        lambda: reader.spawn_instance("true", debian, disposable=True),
+        lambda: reader.import_image(registry),
+        lambda: reader.cancel_operation(done.uuid),
+        lambda: reader.update_image_tag(debian, "a:tag"),
+        lambda: reader.delete_image_tag(debian),
+        lambda: reader.operation_subprocess_create(done.uuid, "true"),
+        lambda: list(reader.iter_operation_events(done.uuid, follow=True)),
     ):
         raised_by(PermissionDeniedError, 403, call)
-    raised_by(NotFoundError, 404, lambda: list(reader.iter_operation_events(absent)))
+
+
+def test_disposable_runs_may_be_all_that_is_allowed(connect, debian):
+    client = connect(make_token("default", permissions=["list", "spawn_disposable"]))
+    run(client, "true", debian, disposable=True)
+    raised_by(PermissionDeniedError, 403, lambda: client.spawn_instance("true", debian))
 
 
 def test_another_project_sees_nothing(connect, any_client, debian, unique):

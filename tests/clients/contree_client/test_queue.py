@@ -5,6 +5,7 @@ import os
 from importlib import import_module
 
 import pytest
+
 from contree_client import ClosableStreamRepr, OperationStatus, RateLimitError, RetryPolicy
 
 # A server of its own, with one run at a time and two more in its queue.

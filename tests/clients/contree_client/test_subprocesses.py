@@ -1,8 +1,10 @@
 """Further processes in a running instance."""
 
 import base64
+import hashlib
 
 import pytest
+
 from contree_client import (
     BadRequestError,
     ClosableStreamRepr,
@@ -61,7 +63,11 @@ def test_it_shares_what_the_instance_has(client, instance):
     spid = client.operation_subprocess_create(
         instance, "ls -d /srv/by-the-other; id -u; id -g", shell=True, uid=7, gid=8
     )
-    assert result(client, instance, spid).stdout.as_text().split() == ["/srv/by-the-other", "7", "8"]
+    assert result(client, instance, spid).stdout.as_text().split() == [
+        "/srv/by-the-other",
+        "7",
+        "8",
+    ]
 
 
 def test_input_is_streamed_in_order(client, instance):
@@ -83,8 +89,6 @@ def test_large_input_is_streamed(client, instance):
     for _ in range(3):
         client.operation_subprocess_stdin(instance, spid, chunk, encoding="base64", close=False)
     client.operation_subprocess_stdin(instance, spid, "")
-    import hashlib
-
     digest = hashlib.sha256(b"0123456789abcdef" * 32768 * 3).hexdigest()
     assert result(client, instance, spid).stdout.as_text() == f"{digest}  -\n"
 
@@ -156,7 +160,9 @@ def test_a_command_that_is_not_there(client, instance):
 
 
 def test_ending_the_main_process_keeps_everything(client, instance):
-    spid = client.operation_subprocess_create(instance, "echo kept > /srv/kept; sleep 60", shell=True)
+    spid = client.operation_subprocess_create(
+        instance, "echo kept > /srv/kept; sleep 60", shell=True
+    )
     written = client.operation_subprocess_create(
         instance, "until [ -s /srv/kept ]; do :; done", shell=True
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from contree_sdk.auth import JWTAuth
 from contree_sdk.config import ContreeConfig
+
 from forms import Asynchronous, Blocking
 
 URL = os.environ["CONTREE_TEST_URL"]

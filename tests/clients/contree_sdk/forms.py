@@ -7,8 +7,9 @@ The blocking and the asynchronous client have the same methods. Tests are writte
 import asyncio
 from typing import Any
 
-from contree_sdk import Contree, ContreeSync
 from contree_sdk.config import ContreeConfig
+
+from contree_sdk import Contree, ContreeSync
 
 
 class Blocking:

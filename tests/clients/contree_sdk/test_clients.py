@@ -1,14 +1,17 @@
 """Making a client: from code, from the environment, from the profiles of the command line."""
 
+import asyncio
 import logging
+import threading
 from dataclasses import replace
 
 import pytest
-from contree_sdk import Contree, ContreeSync
 from contree_sdk.auth import IAMAuth, JWTAuth
 from contree_sdk.config import ContreeConfig
 from contree_sdk.sdk.exceptions import ApiStatusCodeError, ContreeTransportError, ForbiddenError
+
 from conftest import DEBIAN, TOKEN, URL
+from contree_sdk import Contree, ContreeSync
 from wire import ask
 
 
@@ -154,9 +157,6 @@ def test_a_server_that_is_not_there(open_sdk):
 
 
 async def test_one_client_on_several_event_loops(config):
-    import asyncio
-    import threading
-
     client = Contree(config)
     assert (await client.images.use(DEBIAN, strict=True)).uuid
     found = []

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from contree_sdk import Contree
 from contree_sdk.sdk.exceptions import (
     CancelledOperationError,
     FailedOperationError,
@@ -12,7 +11,9 @@ from contree_sdk.sdk.exceptions import (
     OperationTimedOutError,
 )
 from contree_sdk.sdk.objects.image_like.state import ImageState
+
 from conftest import DEBIAN
+from contree_sdk import Contree
 from wire import ask
 
 
@@ -30,9 +31,7 @@ async def test_a_cancelled_task_cancels_its_run(config, unique):
     client = Contree(config)
     marker = unique("cancelled-task")
     image = await client.images.use(DEBIAN)
-    task = asyncio.ensure_future(
-        image.run("sleep", args=["60"], env={"MARKER": marker})._await()
-    )
+    task = asyncio.ensure_future(image.run("sleep", args=["60"], env={"MARKER": marker})._await())
     operation = await operation_of(marker, "EXECUTING")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -44,9 +43,7 @@ async def test_a_run_that_someone_else_cancels(config, unique):
     client = Contree(config)
     marker = unique("cancelled-elsewhere")
     image = await client.images.use(DEBIAN)
-    task = asyncio.ensure_future(
-        image.run("sleep", args=["60"], env={"MARKER": marker})._await()
-    )
+    task = asyncio.ensure_future(image.run("sleep", args=["60"], env={"MARKER": marker})._await())
     operation = await operation_of(marker, "EXECUTING")
     await asyncio.to_thread(ask, f"/operations/{operation}", "DELETE")
     with pytest.raises(CancelledOperationError) as raised:

@@ -67,7 +67,9 @@ def test_a_large_file_is_uploaded(sdk, debian, tmp_path):
 
 
 def test_files_may_be_put_into_an_image_alone(sdk, debian, local):
-    image = sdk.of(debian.apply_files({"/one": local, "/two": b"second"}, files={"/three": b"third"}))
+    image = sdk.of(
+        debian.apply_files({"/one": local, "/two": b"second"}, files={"/three": b"third"})
+    )
     assert image.uuid != debian.uuid
     listed = sdk.done(image.run(shell="cat /two /three; wc -c < /one")).stdout
     assert listed == f"secondthird{local.stat().st_size}\n"

@@ -1,13 +1,14 @@
 """Finding images and importing them."""
 
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from contree_sdk.sdk.exceptions import ApiStatusCodeError, FailedOperationError, NotFoundError
 from contree_sdk.utils.models.image import ImageKind
 from contree_sdk.utils.oci import OCIReference
+
 from conftest import DEBIAN
 
 # Host and port of a registry that has `team/tiny:1`, and of one that asks for a password.
@@ -120,11 +121,11 @@ def test_the_list_and_its_filters(sdk, debian):
     imported = uuids(kind=ImageKind.IMPORTED)
     assert debian.uuid in imported and made not in imported
     assert everything == uuids(kind=ImageKind.INSTANCES)
-    assert debian.uuid not in uuids(since=datetime.now(timezone.utc) + timedelta(hours=1))
+    assert debian.uuid not in uuids(since=datetime.now(UTC) + timedelta(hours=1))
     assert {made, debian.uuid} <= uuids(since=timedelta(hours=1))
     assert made not in uuids(until=timedelta(hours=1))
-    assert made in uuids(until=datetime.now(timezone.utc) + timedelta(hours=1))
-    assert made in uuids(since=datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(hours=1))
+    assert made in uuids(until=datetime.now(UTC) + timedelta(hours=1))
+    assert made in uuids(since=datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=1))
 
 
 def test_the_list_is_taken_in_batches(open_sdk, unique):

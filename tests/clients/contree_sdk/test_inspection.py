@@ -4,6 +4,7 @@ import stat
 
 import pytest
 from contree_sdk.sdk.exceptions import NotFoundError, UnprocessableEntityError
+
 from conftest import DEBIAN
 
 

@@ -4,8 +4,9 @@ from io import BytesIO
 from subprocess import PIPE, CalledProcessError
 
 import pytest
-from contree_sdk import ContreeSync
+
 from conftest import DEBIAN
+from contree_sdk import ContreeSync
 
 
 @pytest.fixture
@@ -20,7 +21,9 @@ def test_a_list_of_words(image):
 
 
 def test_a_line_for_the_shell(image):
-    process = image.popen("echo $GREETING; pwd; exit 3", shell=True, env={"GREETING": "hi"}, cwd="/tmp")
+    process = image.popen(
+        "echo $GREETING; pwd; exit 3", shell=True, env={"GREETING": "hi"}, cwd="/tmp"
+    )
     process.wait()
     assert (process.returncode, process.stdout) == (3, "hi\n/tmp\n")
 

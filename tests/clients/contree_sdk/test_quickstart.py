@@ -1,9 +1,10 @@
 """What people do first, in either form, with the settings that the SDK comes with."""
 
-from contree_sdk import Contree, ContreeSync
 from contree_sdk.auth import IAMAuth, JWTAuth
 from contree_sdk.config import ContreeConfig
+
 from conftest import DEBIAN, TOKEN, URL
+from contree_sdk import Contree, ContreeSync
 
 
 async def test_the_asynchronous_way():

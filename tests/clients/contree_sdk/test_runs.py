@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from contree_sdk.sdk.exceptions import ContreeImageStateError, DisposableImageRunError
 from contree_sdk.sdk.objects.image_like.state import ImageState
+
 from conftest import DEBIAN
 
 
@@ -37,7 +38,9 @@ def test_the_result(sdk, debian):
 def test_the_place_and_the_environment(sdk, debian):
     done = sdk.done(
         debian.run(
-            shell="pwd; hostname; echo $GREETING", cwd="/made/here", hostname="a-name",
+            shell="pwd; hostname; echo $GREETING",
+            cwd="/made/here",
+            hostname="a-name",
             env={"GREETING": "hi"},
         )  # fmt: skip
     )
@@ -104,7 +107,10 @@ def test_branches_from_any_state(sdk, debian):
     left = sdk.done(trunk.run(shell="echo left >> /path", disposable=False))
     right = sdk.done(trunk.run(shell="echo right >> /path", disposable=False))
     further = sdk.done(left.run(shell="echo further >> /path", disposable=False))
-    paths = [sdk.done(at.run("cat", args=["/path"])).stdout.split() for at in (trunk, left, right, further)]
+    paths = [
+        sdk.done(at.run("cat", args=["/path"])).stdout.split()
+        for at in (trunk, left, right, further)
+    ]
     assert paths == [
         ["trunk"], ["trunk", "left"], ["trunk", "right"], ["trunk", "left", "further"],
     ]  # fmt: skip

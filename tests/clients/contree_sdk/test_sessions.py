@@ -7,6 +7,7 @@ from contree_sdk.sdk.exceptions import (
     FailedOperationError,
 )
 from contree_sdk.sdk.objects.image_like.state import ImageState
+
 from conftest import DEBIAN
 
 
