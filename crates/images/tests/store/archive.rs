@@ -421,3 +421,38 @@ fn a_file_that_ends_early_ends_the_archive_with_an_error() {
     // Asking again does not make an end of it.
     assert!(archive.read(&mut start).is_err());
 }
+
+#[test]
+fn hostile_trees() {
+    let world = world();
+    let layer = world.layer_with(|tree| {
+        let top = tree.top().unwrap();
+        top.create_symlink(b"loop", b"loop").unwrap();
+        top.create_symlink(b"up", b"../../..").unwrap();
+        let mut deep = top.create_dir(b"deep", 0o755).unwrap();
+        for _ in 0..2_000 {
+            deep = deep.create_dir(b"dd", 0o755).unwrap();
+        }
+        deep.create_file(b"bottom", 0o644).unwrap();
+        let many = top.create_dir(b"many", 0o755).unwrap();
+        for number in 0..5_000 {
+            many.create_symlink(format!("{number:05}").as_bytes(), b"x")
+                .unwrap();
+        }
+    });
+    let view = world.view(&[layer]);
+    assert!(matches!(
+        view.archive("/loop"),
+        Err(PathError::TooManyLinks { .. })
+    ));
+    let members = members(&bytes(view.archive("/up").unwrap()));
+    assert_eq!(members.len(), 1 + 2 + 1 + 2_000 + 1 + 1 + 5_000);
+    let bottom = members.iter().find(|(kind, ..)| *kind == '0').unwrap();
+    assert_eq!(bottom.1, format!("up/deep/{}bottom", "dd/".repeat(2_000)));
+    let links: Vec<&str> = members
+        .iter()
+        .filter_map(|(_, name, _)| name.strip_prefix("up/many/"))
+        .filter(|name| !name.is_empty())
+        .collect();
+    assert!(links.is_sorted() && links.len() == 5_000);
+}

@@ -12,12 +12,17 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::error::Chain;
 
 /// Bytes that are read at a time.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 128 * 1024;
+
+/// Pieces of all answers that are read at a time. More would not come off the disk sooner, and
+/// many clients at once would start hundreds of threads.
+static READING: Semaphore = Semaphore::const_new(8);
 
 /// A body of all that `reader` gives, in gzip when so wished.
 pub(crate) fn produced(reader: impl Read + Send + 'static, gzip: bool) -> Body {
@@ -27,17 +32,19 @@ pub(crate) fn produced(reader: impl Read + Send + 'static, gzip: bool) -> Body {
         encoder,
         ended: false,
     };
-    let first = spawn_blocking(move || source.next());
-    Body::from_stream(stream::try_unfold(Some(first), |reading| async {
-        let Some(reading) = reading else {
-            return Ok(None);
-        };
-        let (piece, source) = finished(reading).await.inspect_err(|error| {
-            tracing::error!(error = %Chain(error), "an answer was cut short");
-        })?;
-        let next = source.map(|source| spawn_blocking(move || source.next()));
-        Ok::<_, io::Error>(Some((piece, next)))
-    }))
+    Body::from_stream(stream::try_unfold(
+        Some(source.read_ahead()),
+        |reading| async {
+            let Some(reading) = reading else {
+                return Ok(None);
+            };
+            let (piece, source) = finished(reading).await.inspect_err(|error| {
+                tracing::error!(error = %Chain(error), "an answer was cut short");
+            })?;
+            let next = source.map(Source::read_ahead);
+            Ok::<_, io::Error>(Some((piece, next)))
+        },
+    ))
 }
 
 /// A piece, and what gives the next one unless it was the last.
@@ -45,6 +52,19 @@ type Piece<R> = io::Result<(Bytes, Option<Source<R>>)>;
 
 async fn finished<R>(reading: JoinHandle<Piece<R>>) -> Piece<R> {
     reading.await.map_err(io::Error::other)?
+}
+
+impl<R: Read + Send + 'static> Source<R> {
+    /// Has the next piece read on another thread.
+    fn read_ahead(self) -> JoinHandle<Piece<R>> {
+        tokio::spawn(async {
+            // Never closed.
+            let _turn = READING.acquire().await.map_err(io::Error::other)?;
+            spawn_blocking(move || self.next())
+                .await
+                .map_err(io::Error::other)?
+        })
+    }
 }
 
 struct Source<R> {
