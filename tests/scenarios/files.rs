@@ -118,7 +118,7 @@ async fn privileged_files_are_found_by_their_content() {
         "0".repeat(65),
         hello["uuid"].as_str().expect("a uuid").to_owned(),
     ] {
-        let sentence = raw.get(&format!("/v1/files/{bad}")).await.refused(400);
+        let sentence = raw.get(&format!("/v1/files/{bad}")).await.refused(404);
         assert!(
             sentence.starts_with("path parameter `sha256`: expected 64 hex digits"),
             "{sentence}"

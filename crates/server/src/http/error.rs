@@ -44,6 +44,12 @@ impl ApiError {
         Self::new(ErrorKind::BadRequest, message)
     }
 
+    /// The same sentence as "no such object": where the contract has no answer 400, a text that
+    /// can name nothing names nothing.
+    pub(crate) fn into_missing(self) -> Self {
+        Self::new(ErrorKind::NotFound, self.message)
+    }
+
     /// Logs a fault of the server with its causes; the answer names only where to look.
     pub(crate) fn internal(error: &(dyn StdError + 'static)) -> Self {
         let fault = Uuid::now_v7();

@@ -104,7 +104,7 @@ fn complete(routes: OpenApi) -> OpenApi {
                 .parameter(
                     "baseUrl",
                     ServerVariableBuilder::new()
-                        .default_value("http://127.0.0.1:8080")
+                        .default_value("http://127.0.0.1:9450")
                         .description(Some("Where the server is, with its prefix if it has one.")),
                 )
                 .build(),

@@ -304,9 +304,9 @@ fn example(parameter: Parameter, value: Value) -> Parameter {
         .build()
 }
 
-/// On without a value or as `1`, off when absent or `0`.
+/// On without a value, as `1` or `true`; off when absent, `0` or `false`.
 fn flag(name: &str, description: &str) -> Parameter {
-    let schema = one_of(["", "0", "1"]).default(Some(json!("0")));
+    let schema = one_of(["", "0", "1", "false", "true"]).default(Some(json!("0")));
     empty(query(name, description, schema))
 }
 

@@ -114,7 +114,18 @@ impl IntoResponses for RefusedOrMissing {
     }
 }
 
-/// The same for HEAD. Its answers have no body; that of 400 is described all the same, as in the
+/// What an operation on an object answers for which a text that can name none is no bad request.
+pub(crate) struct Missing;
+
+impl IntoResponses for Missing {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut responses = RefusedOrMissing::responses();
+        responses.remove("400");
+        responses
+    }
+}
+
+/// What HEAD may answer. Its answers have no body; that of 400 is described all the same, as in the
 /// contract.
 pub(crate) struct BareRefused;
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
+use contree_api::ErrorKind;
 use contree_api::file::{File, FileList, FileResponse};
 use contree_api::whoami::Permission;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +14,7 @@ use crate::app::App;
 use crate::http::body::BoundedBody;
 use crate::http::query::quoted;
 use crate::http::{ApiError, Caller, Ids, Query};
-use crate::openapi::refusals::{BareRefused, Refused, RefusedOrMissing};
+use crate::openapi::refusals::{Missing, Refused, RefusedOrMissing};
 use crate::openapi::{Binary, parameters};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -85,15 +86,16 @@ async fn upload(
     operation_id = "getFile",
     tag = "files",
     params(parameters::Sha256),
-    responses((status = 200, description = "The file.", body = File), RefusedOrMissing)
+    responses((status = 200, description = "The file.", body = File), Missing)
 )]
 async fn find(State(app): State<App>, caller: Caller, ids: Ids) -> Result<Json<File>, ApiError> {
-    let sha256: String = ids.get("sha256")?;
+    let sha256: String = ids.get("sha256").map_err(ApiError::into_missing)?;
     if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(ApiError::bad_request(format!(
+        let expected = format!(
             "path parameter `sha256`: expected 64 hex digits; got `{}`",
             quoted(&sha256)
-        )));
+        );
+        return Err(ApiError::new(ErrorKind::NotFound, expected));
     }
     Ok(Json(
         app.engine
@@ -113,8 +115,10 @@ async fn find(State(app): State<App>, caller: Caller, ids: Ids) -> Result<Json<F
     params(parameters::Sha256),
     responses(
         (status = 200, description = "It is."),
+        (status = 401, description = "No token, or one that is not accepted."),
+        (status = 403, description = "The token lacks the permission."),
         (status = 404, description = "It is not."),
-        BareRefused,
+        (status = "default", description = "Any other refusal."),
     )
 )]
 async fn exists(app: State<App>, caller: Caller, ids: Ids) -> Result<Json<File>, ApiError> {

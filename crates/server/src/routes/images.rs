@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::http::{ApiError, Caller, Ids, Query, read_json};
 use crate::openapi::parameters;
-use crate::openapi::refusals::{Refused, RefusedOrMissing};
+use crate::openapi::refusals::{Missing, Refused, RefusedOrMissing};
 
 /// Room for a tag of the greatest length, however it is escaped.
 const MAX_TAG_BODY: u64 = 64 * 1024;
@@ -99,7 +99,7 @@ async fn set_tag(
         ("imageUUID" = ImageId, Path, description = "The image."),
         ("tag" = Option<String>, Query, description = "The tag to remove; without it, all of them."),
     ),
-    responses((status = 204, description = "The tag is removed."), RefusedOrMissing)
+    responses((status = 204, description = "The tag is removed."), Missing)
 )]
 async fn delete_tag(
     State(app): State<App>,
@@ -107,9 +107,8 @@ async fn delete_tag(
     ids: Ids,
     query: Query,
 ) -> Result<StatusCode, ApiError> {
-    let tag = query.value::<Tag>("tag")?;
-    app.engine
-        .delete_tag(&caller, ids.get("imageUUID")?, tag.as_ref())
-        .await?;
+    let tag = query.value::<Tag>("tag").map_err(ApiError::into_missing)?;
+    let image = ids.get("imageUUID").map_err(ApiError::into_missing)?;
+    app.engine.delete_tag(&caller, image, tag.as_ref()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

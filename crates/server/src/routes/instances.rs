@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::operations::location;
 use crate::app::App;
 use crate::http::{ApiError, Caller, read_json};
-use crate::openapi::refusals::Refused;
+use crate::openapi::refusals::RefusedOrMissing;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(spawn))
@@ -37,7 +37,7 @@ type Created<T> = (StatusCode, [(HeaderName, String); 1], Json<T>);
             body = InstanceSpawnResponse,
             headers(("Location" = String, description = "Where the operation is.")),
         ),
-        Refused,
+        RefusedOrMissing,
     )
 )]
 async fn spawn(
