@@ -1,7 +1,8 @@
 //! Side by side with contree-cli 0.9.4, the published program whose files ours are.
 //!
-//! It is installed from PyPI once, into the target folder. Where that cannot be done these tests
-//! say so and pass: the schema is also held by the tests beside this one.
+//! It is installed from PyPI once, alone and into the target folder, as its users have it: so it speaks
+//! through Python's own HTTP client. Where it cannot be had these tests fail, and say so: a comparison
+//! that was not made must not look like one that went well.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,37 +15,33 @@ use crate::home::{Ended, Home};
 
 const OTHER: &str = "eb1ea259-fac9-5a79-9ffd-000000000002";
 
-/// The published program, if it can be had.
-#[expect(
-    clippy::print_stderr,
-    reason = "a comparison that was not made should be seen"
-)]
-fn peer() -> Option<PathBuf> {
+/// The published program.
+fn peer() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("contree-cli-0.9.4");
     let program = folder.join("bin/contree");
     let lock = std::fs::File::create(folder.with_extension("lock")).unwrap();
     // Tests run in processes of their own, at once.
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     if !program.exists() {
-        let run = |command: &mut Command| {
-            command
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|s| s.success())
-        };
-        let is_there = run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            && run(Command::new(folder.join("bin/pip")).args([
-                "install",
-                "--quiet",
-                "contree-cli==0.9.4",
-            ]));
-        if !is_there {
-            eprintln!("contree-cli 0.9.4 cannot be installed here; nothing was compared");
-            return None;
-        }
+        let venv = ["-m", "venv", "--clear"];
+        installs(Command::new("python3").args(venv).arg(&folder));
+        let package = ["install", "--quiet", "contree-cli==0.9.4"];
+        installs(Command::new(folder.join("bin/pip")).args(package));
     }
-    Some(program)
+    program
+}
+
+fn installs(command: &mut Command) {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+    assert!(
+        output.status.success(),
+        "contree-cli 0.9.4, to compare with, cannot be installed: {command:?} ended with {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 struct Pair {
@@ -54,14 +51,14 @@ struct Pair {
 }
 
 impl Pair {
-    fn new() -> Option<Self> {
-        let peer = peer()?.to_str().unwrap().to_owned();
+    fn new() -> Self {
+        let peer = peer().to_str().unwrap().to_owned();
         let fake = Fake::start();
-        Some(Self {
+        Self {
             home: Home::of(&fake),
             peer,
             _fake: fake,
-        })
+        }
     }
 
     fn theirs(&self, args: &[&str]) -> Ended {
@@ -104,9 +101,7 @@ async fn schema(path: &Path) -> Vec<(String, String)> {
 
 #[test]
 fn compat_0_9_4_schema_is_the_same() {
-    let (Some(ours), Some(theirs)) = (Pair::new(), Pair::new()) else {
-        return;
-    };
+    let (ours, theirs) = (Pair::new(), Pair::new());
     ours.ours(&["use", BASE]).code(0);
     theirs.theirs(&["use", BASE]).code(0);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -122,7 +117,7 @@ fn compat_0_9_4_schema_is_the_same() {
 
 #[test]
 fn compat_0_9_4_sessions_are_shared_in_turn() {
-    let Some(pair) = Pair::new() else { return };
+    let pair = Pair::new();
     pair.theirs(&["use", BASE]).code(0);
     pair.ours(&["session", "branch", "ours"]).code(0);
     pair.theirs(&["session", "branch", "theirs"]).code(0);
@@ -157,7 +152,7 @@ fn compat_0_9_4_sessions_are_shared_in_turn() {
 
 #[test]
 fn compat_0_9_4_runs_go_on_from_each_other() {
-    let Some(pair) = Pair::new() else { return };
+    let pair = Pair::new();
     pair.theirs(&["use", "tag:base:latest"]).code(0);
     assert_eq!(
         pair.theirs(&["run", "echo", "theirs"]).code(0).stdout,
@@ -186,7 +181,7 @@ fn compat_0_9_4_runs_go_on_from_each_other() {
 
 #[test]
 fn compat_0_9_4_profiles_are_shared() {
-    let Some(pair) = Pair::new() else { return };
+    let pair = Pair::new();
     let url = pair._fake.url();
     pair.theirs(&[
         "auth", "--type", "jwt", "-p", "theirs", "-u", &url, "--token", "secret",
@@ -208,7 +203,7 @@ fn compat_0_9_4_profiles_are_shared() {
 
 #[test]
 fn compat_0_9_4_the_same_shell_has_the_same_session() {
-    let Some(pair) = Pair::new() else { return };
+    let pair = Pair::new();
     let run = |program: &str, args: &[&str]| {
         let mut command = pair.home.command(program, args);
         command.env_remove("CONTREE_SESSION");
