@@ -5,8 +5,8 @@ mod bench;
 mod config;
 mod connections;
 mod life;
-mod pages;
 mod openapi;
+mod pages;
 mod routes;
 
 pub(crate) use bench::sandbox_binary;
