@@ -75,6 +75,7 @@ def test_skills_are_installed_and_removed(newcomer):
     row = newcomer.row("skill", "list")
     assert row["kind"] == "claude" and row["exists"]
     assert Path(row["path"]).expanduser().name == "contree"
+    newcomer("skill", "upgrade", "claude:.")
     newcomer("skill", "remove", "claude:.", "-f")
     assert not folder.exists()
     assert newcomer.rows("skill", "list") == []
