@@ -92,10 +92,10 @@ def test_ensure_uploads_what_is_missing_only(client):
 
 
 def test_a_file_that_is_not_there(client):
-    absent = digest(fresh())
-    assert client.check_file_exists(absent) is False
-    with pytest.raises(NotFoundError):
-        client.get_file(absent)
+    for absent in (digest(fresh()), "not-a-digest"):
+        assert client.check_file_exists(absent) is False
+        with pytest.raises(NotFoundError):
+            client.get_file(absent)
 
 
 def test_the_list_of_files_is_paged(client):
