@@ -9,6 +9,7 @@ mod contree_client;
 mod contree_mcp;
 mod contree_sdk;
 mod environments;
+mod schemathesis;
 
 use contree_e2e::{Server, Settings, rootfs};
 
