@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
-use crate::commands::{self, admin, auth, cat, images, kill, ls, ps, run, session, show, tag};
+use crate::commands::{
+    self, admin, auth, cat, cd, env, images, kill, ls, ps, run, session, show, tag,
+};
 use crate::output::{Format, LogLevel};
 
 /// Sandboxes that branch like git.
@@ -107,6 +109,8 @@ pub(crate) enum Command {
     Session(session::SessionArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
+    Cd(cd::CdArgs),
+    Env(env::EnvArgs),
     Ps(ps::PsArgs),
     Show(show::ShowArgs),
     Kill(kill::KillArgs),

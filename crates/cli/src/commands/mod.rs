@@ -3,8 +3,10 @@
 pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod cat;
+pub(crate) mod cd;
 #[cfg(target_os = "linux")]
 pub(crate) mod doctor;
+pub(crate) mod env;
 pub(crate) mod images;
 pub(crate) mod kill;
 pub(crate) mod ls;
@@ -40,6 +42,8 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         Command::Session(args) => session::session(context, args).await,
         Command::Ls(args) => ls::ls(context, args).await,
         Command::Cat(args) => cat::cat(context, args).await,
+        Command::Cd(args) => cd::cd(context, args).await,
+        Command::Env(args) => env::env(context, args).await,
         Command::Ps(args) => ps::ps(context, args).await,
         Command::Show(args) => show::show(context, args).await,
         Command::Kill(args) => kill::kill(context, args).await,

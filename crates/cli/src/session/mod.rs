@@ -23,6 +23,7 @@
 
 mod branches;
 mod cache;
+mod env;
 mod history;
 mod key;
 pub(crate) mod reference;
@@ -53,6 +54,8 @@ pub(crate) enum Kind {
     Run,
     /// Another session's image was taken.
     SessionUse,
+    /// The working directory changed; the title is the new one.
+    Cd,
 }
 
 impl Kind {
@@ -61,6 +64,7 @@ impl Kind {
             Self::Use => "use",
             Self::Run => "run",
             Self::SessionUse => "session use",
+            Self::Cd => "cd",
         }
     }
 }
@@ -216,16 +220,6 @@ impl Store {
             Ok(true)
         })
         .await
-    }
-
-    /// Variables set for every run of the session, by name.
-    pub(crate) async fn env(&mut self) -> Result<Vec<(String, String)>, Failure> {
-        let key = self.key.clone();
-        sqlx::query_as("SELECT key, value FROM session_env WHERE session_key = $1 ORDER BY key")
-            .bind(key)
-            .fetch_all(&mut *self.connection)
-            .await
-            .doing(|| self.unreadable())
     }
 
     /// One change: all of it or nothing.

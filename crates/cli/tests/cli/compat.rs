@@ -213,3 +213,42 @@ fn compat_0_9_4_the_same_shell_has_the_same_session() {
     let theirs = run(&pair.peer, &["use", BASE]);
     assert_eq!(ours, theirs);
 }
+
+#[test]
+fn compat_0_9_4_directories_and_variables_are_shared() {
+    let pair = Pair::new();
+    let same = |args: &[&str], code: i32| {
+        let (ours, theirs) = (pair.ours(args).code(code), pair.theirs(args).code(code));
+        assert_eq!(ours.stdout, theirs.stdout, "contree {}", args.join(" "));
+        ours.stdout
+    };
+    // Before there is a session, too.
+    same(&["cd"], 0);
+    same(&["env"], 0);
+    pair.theirs(&["use", BASE]).code(0);
+    pair.theirs(&["cd", "/srv"]).code(0);
+    assert_eq!(same(&["cd"], 0), "/srv\n");
+    pair.ours(&["cd", "../"]).code(0);
+    assert_eq!(same(&["cd"], 0), "/\n");
+    pair.ours(&["cd", "srv"]).code(0);
+    same(&["cd", "none"], 1);
+    same(&["cd", "data"], 1);
+    assert_eq!(pair.both(&["session", "show", "-k", "cd"]).len(), 3);
+
+    pair.theirs(&["env", "A=1", "B=x=y"]).code(0);
+    pair.ours(&["env", "B=2", "C="]).code(0);
+    assert_eq!(pair.both(&["env"]).len(), 3);
+    for format in ["csv", "tsv", "plain", "table", "toml"] {
+        same(&["-o", format, "env"], 0);
+    }
+    pair.theirs(&["env", "-U", "A"]).code(0);
+    pair.ours(&["env", "--delete", "C", "none"]).code(0);
+    assert_eq!(pair.both(&["env"]).len(), 1);
+    same(&["env", "-U"], 1);
+    same(&["env", "D"], 1);
+    pair.theirs(&["run", "echo"]).code(0);
+    pair.ours(&["run", "echo"]).code(0);
+    let bodies = pair._fake.bodies();
+    assert_eq!(bodies[0]["env"], bodies[1]["env"]);
+    assert_eq!(bodies[0]["cwd"], bodies[1]["cwd"]);
+}

@@ -26,6 +26,8 @@ use contree_api::stream::{ClosableStreamRepr, encode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::fake_image;
+
 type Params = Query<BTreeMap<String, String>>;
 
 pub(crate) const BASE: &str = "eb1ea259-fac9-5a79-9ffd-000000000001";
@@ -128,7 +130,7 @@ fn uuid(space: &[u8], name: &str) -> String {
     uuid::Uuid::new_v5(&space, name.as_bytes()).to_string()
 }
 
-fn failed(status: u16, message: &str) -> Response {
+pub(crate) fn failed(status: u16, message: &str) -> Response {
     let body = Json(json!({"error": message, "status": status}));
     (StatusCode::from_u16(status).unwrap(), body).into_response()
 }
@@ -165,8 +167,10 @@ impl Fake {
             .route("/images/import", post(import))
             .route("/images/{id}/tag", patch(set_tag).delete(delete_tag))
             .route("/inspect/", get(find))
-            .route("/inspect/{id}/list", get(list))
-            .route("/inspect/{id}/download", get(download))
+            .route("/inspect/{id}/list", get(fake_image::list))
+            .route("/inspect/{id}/download", get(fake_image::download))
+            .route("/inspect/{id}/archive", get(fake_image::archive))
+            .route("/inspect/{id}/grep", get(fake_image::grep))
             .route("/files", post(upload))
             .route("/files/{sha256}", get(find_file))
             .route("/instances", post(spawn))
@@ -319,29 +323,6 @@ async fn find(State(app): State<App>, Query(params): Params) -> Response {
     match app.with(|shared| shared.tags.get(&params["tag"]).cloned()) {
         Some(id) => (StatusCode::FOUND, [("location", format!("{id}/"))]).into_response(),
         None => failed(404, "no image has this tag"),
-    }
-}
-
-async fn list(Query(params): Params) -> Response {
-    if params["path"] != "/srv" {
-        return failed(404, "no such path in the image");
-    }
-    if params.contains_key("text") {
-        return "-rw-r--r-- 1 root root 2 data\n".into_response();
-    }
-    Json(json!({"path": "/srv", "files": [{
-        "size": 2, "path": "data", "owner": "root", "group": 0, "mode": 0o100_644, "mtime": 0,
-        "nlink": 1, "uid": 0, "gid": 0, "is_dir": false, "is_regular": true, "is_symlink": false,
-        "is_socket": false, "is_fifo": false, "symlink_to": "",
-    }]}))
-    .into_response()
-}
-
-async fn download(Query(params): Params) -> Response {
-    match params["path"].as_str() {
-        "/srv/data" => Bytes::from_static(b"\xff\x00").into_response(),
-        "/srv" => failed(422, "/srv is a folder"),
-        _ => failed(404, "no such path in the image"),
     }
 }
 

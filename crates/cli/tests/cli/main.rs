@@ -8,8 +8,10 @@
 
 mod compat;
 mod fake;
+mod fake_image;
 mod home;
 mod images;
+mod inspect;
 mod profiles;
 mod real;
 mod runs;
