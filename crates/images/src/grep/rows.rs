@@ -7,6 +7,8 @@ use grep_matcher::Matcher as _;
 use grep_regex::RegexMatcher;
 use grep_searcher::{Searcher, Sink, SinkContext, SinkContextKind, SinkFinish, SinkMatch};
 
+use super::Stop;
+
 /// What a row costs beside its text, in bytes.
 const ROW_COST: usize = 128;
 /// What a submatch costs beside its text, in bytes.
@@ -51,6 +53,7 @@ pub(super) struct Rows<'a> {
     matcher: &'a RegexMatcher,
     max_cost: usize,
     path: &'a str,
+    stop: &'a Stop,
     pub(super) rows: Vec<Row>,
     cost: usize,
     /// There were more than are taken.
@@ -60,11 +63,17 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) const fn new(matcher: &'a RegexMatcher, max_cost: usize, path: &'a str) -> Self {
+    pub(super) const fn new(
+        matcher: &'a RegexMatcher,
+        max_cost: usize,
+        path: &'a str,
+        stop: &'a Stop,
+    ) -> Self {
         Self {
             matcher,
             max_cost,
             path,
+            stop,
             rows: Vec::new(),
             cost: 0,
             is_full: false,
@@ -86,7 +95,7 @@ impl Sink for Rows<'_> {
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> Result<bool, io::Error> {
         let line = found.bytes();
-        let submatches = submatches(self.matcher, line)?;
+        let submatches = submatches(self.matcher, line, self.stop)?;
         Ok(self.push(Row {
             kind: GrepLine::Match,
             is_after: false,
@@ -117,14 +126,24 @@ impl Sink for Rows<'_> {
     }
 }
 
-/// Where the patterns match in a line, as far as the line is shown.
-fn submatches(matcher: &RegexMatcher, line: &[u8]) -> Result<Vec<GrepSubmatch>, io::Error> {
+/// Where the patterns match in a line, as far as the line is shown. Each match may take a look at
+/// the whole rest of the line, so it is asked for each whether it is time to stop.
+fn submatches(
+    matcher: &RegexMatcher,
+    line: &[u8],
+    stop: &Stop,
+) -> Result<Vec<GrepSubmatch>, io::Error> {
     // As in the search itself, the end of the line is no part of it.
     let whole = line.len();
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let mut all = Vec::new();
+    let mut stopped = false;
     matcher
         .find_iter(line, |found| {
+            stopped = stop.is_due();
+            if stopped {
+                return false;
+            }
             // ripgrep leaves out an empty match at the very end of a file.
             let is_at_end = found.is_empty() && found.start() == whole;
             if is_at_end || found.start() > MAX_GREP_LINE_TEXT {
@@ -138,6 +157,9 @@ fn submatches(matcher: &RegexMatcher, line: &[u8]) -> Result<Vec<GrepSubmatch>, 
             true
         })
         .map_err(io::Error::other)?;
+    if stopped {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
     Ok(all)
 }
 

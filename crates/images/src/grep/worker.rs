@@ -238,11 +238,9 @@ impl<'a> Worker<'a> {
 
     fn search(&mut self, item: Item) -> Result<Found, PathError> {
         let Item { path, file, .. } = item;
-        let mut rows = Rows::new(self.matcher, self.gather.max_cost(), &path);
-        let watched = Watched {
-            file,
-            stop: self.gather.stop(),
-        };
+        let stop = self.gather.stop();
+        let mut rows = Rows::new(self.matcher, self.gather.max_cost(), &path, stop);
+        let watched = Watched { file, stop };
         let searched = self
             .searcher
             .search_reader(self.matcher, watched, &mut rows);

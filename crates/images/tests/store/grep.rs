@@ -245,6 +245,20 @@ fn a_search_ends_when_it_is_time() {
     assert!(!whole.truncated && whole.matches.len() == 1);
 }
 
+/// Each `a` of a line may be the start of a match that reaches to its end.
+#[test]
+fn a_line_that_takes_long_ends_in_time() {
+    let world = world();
+    let layer = world.layer_with(|tree| {
+        let mut file = tree.top().unwrap().create_file(b"line", 0o644).unwrap();
+        file.write_all(&vec![b'a'; 4 << 20]).unwrap();
+    });
+    let soon = Stop::at(Instant::now() + Duration::from_secs(2));
+    let view = world.view(&[layer]);
+    let result = view.grep(&query("a.*z|a"), &soon).unwrap();
+    assert!(result.truncated && result.matches.is_empty());
+}
+
 #[test]
 fn hostile_files() {
     let world = world();
