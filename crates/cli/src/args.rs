@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
 use crate::commands::{
-    self, admin, auth, cat, cd, env, images, kill, ls, ps, run, session, show, tag,
+    self, admin, auth, cat, cd, env, grep, images, kill, ls, ps, run, session, show, tag,
 };
 use crate::output::{Format, LogLevel};
 
@@ -109,6 +109,7 @@ pub(crate) enum Command {
     Session(session::SessionArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
+    Grep(grep::GrepArgs),
     Cd(cd::CdArgs),
     Env(env::EnvArgs),
     Ps(ps::PsArgs),

@@ -1,5 +1,7 @@
 //! `contree cat`
 
+use std::io::IsTerminal as _;
+
 use clap::Args;
 
 use crate::context::Context;
@@ -32,11 +34,13 @@ pub(crate) async fn cat(context: &Context, args: CatArgs) -> Result<u8, Failure>
     let path = store.resolve_path(Some(&args.path)).await?;
     let image = reference::resolve(&client, &session.current_image).await?;
     let failed = || format!("could not read {path}");
+    // A real one: colours may be forced on a pipe, and bytes belong into it.
+    let is_terminal = std::io::stdout().is_terminal();
     let mut file = client.download(image, &path).await.doing(failed)?;
     // A character may be cut between two pieces.
     let mut rest = Vec::new();
     while let Some(piece) = file.next().await.doing(failed)? {
-        if context.output.is_terminal() {
+        if is_terminal {
             rest.extend_from_slice(&piece);
             let text = match std::str::from_utf8(&rest) {
                 Ok(_) => rest.len(),

@@ -44,6 +44,8 @@ pub(crate) async fn ls(context: &Context, args: LsArgs) -> Result<u8, Failure> {
     }
     let list = client.list_directory(image, &path).await.doing(failed)?;
     let mut rows = context.output.rows(Columns {
+        // In the order that readers of contree-cli's CSV know.
+        head: &["size", "path", "owner", "group", "uid", "gid"],
         tail: &["type"],
         ..Columns::default()
     });

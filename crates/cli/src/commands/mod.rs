@@ -7,6 +7,7 @@ pub(crate) mod cd;
 #[cfg(target_os = "linux")]
 pub(crate) mod doctor;
 pub(crate) mod env;
+pub(crate) mod grep;
 pub(crate) mod images;
 pub(crate) mod kill;
 pub(crate) mod ls;
@@ -42,6 +43,7 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         Command::Session(args) => session::session(context, args).await,
         Command::Ls(args) => ls::ls(context, args).await,
         Command::Cat(args) => cat::cat(context, args).await,
+        Command::Grep(args) => grep::grep(context, args).await,
         Command::Cd(args) => cd::cd(context, args).await,
         Command::Env(args) => env::env(context, args).await,
         Command::Ps(args) => ps::ps(context, args).await,

@@ -206,7 +206,7 @@ fn quote(text: &str, separator: char) -> String {
 }
 
 /// JSON in one line with a space after `:` and `,`.
-pub(super) fn json_line(value: &impl Serialize) -> String {
+pub(crate) fn json_line(value: &impl Serialize) -> String {
     struct Spaced;
 
     impl Formatter for Spaced {

@@ -18,7 +18,7 @@ use std::io::{IsTerminal as _, Write as _};
 use crate::failure::Failure;
 use crate::home::variable;
 
-pub(crate) use format::Rows;
+pub(crate) use format::{Rows, json_line};
 pub(crate) use row::Row;
 
 /// How rows are written.
@@ -221,6 +221,8 @@ pub(crate) enum Style {
     Error,
     Active,
     Quiet,
+    Path,
+    Match,
 }
 
 impl Style {
@@ -234,6 +236,8 @@ impl Style {
             Self::Error => "31",
             Self::Active => "34",
             Self::Quiet => "90",
+            Self::Path => "35",
+            Self::Match => "1;31",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }

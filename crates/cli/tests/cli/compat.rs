@@ -69,6 +69,14 @@ impl Pair {
         self.home.contree(args)
     }
 
+    /// What both print, and the exit code, must be the same.
+    #[track_caller]
+    fn same(&self, args: &[&str], code: i32) -> String {
+        let (ours, theirs) = (self.ours(args).code(code), self.theirs(args).code(code));
+        assert_eq!(ours.stdout, theirs.stdout, "contree {}", args.join(" "));
+        ours.stdout
+    }
+
     /// What both say about the same thing, which must be the same.
     #[track_caller]
     fn both(&self, args: &[&str]) -> Vec<Value> {
@@ -217,11 +225,7 @@ fn compat_0_9_4_the_same_shell_has_the_same_session() {
 #[test]
 fn compat_0_9_4_directories_and_variables_are_shared() {
     let pair = Pair::new();
-    let same = |args: &[&str], code: i32| {
-        let (ours, theirs) = (pair.ours(args).code(code), pair.theirs(args).code(code));
-        assert_eq!(ours.stdout, theirs.stdout, "contree {}", args.join(" "));
-        ours.stdout
-    };
+    let same = |args: &[&str], code: i32| pair.same(args, code);
     // Before there is a session, too.
     same(&["cd"], 0);
     same(&["env"], 0);
@@ -251,4 +255,54 @@ fn compat_0_9_4_directories_and_variables_are_shared() {
     let bodies = pair._fake.bodies();
     assert_eq!(bodies[0]["env"], bodies[1]["env"]);
     assert_eq!(bodies[0]["cwd"], bodies[1]["cwd"]);
+}
+
+#[test]
+fn compat_0_9_4_searches_print_the_same() {
+    let pair = Pair::new();
+    pair.ours(&["use", BASE]).code(0);
+    pair.same(&["grep", "root"], 0);
+    pair.ours(&["cd", "/srv"]).code(0);
+    pair.same(&["grep", "-C", "1", "-B", "0", "root", "deep", "/etc"], 0);
+    let options = "grep --glob *.py --max-count 2 --case smart --before 1 --after 2 root";
+    pair.same(&options.split(' ').collect::<Vec<_>>(), 0);
+    pair.same(&["grep", "--max-total", "1", "root"], 0);
+    pair.same(&["grep", "none"], 1);
+    pair.same(&["grep", "late"], 2);
+    pair.same(&["grep", "("], 1);
+    pair.same(&["grep", "-A", "51", "root"], 2);
+    assert_eq!(pair.both(&["grep", "-A", "1", "root"]).len(), 3);
+    for format in ["csv", "tsv", "table", "plain", "toml"] {
+        pair.same(&["-o", format, "grep", "-A", "1", "root"], 0);
+    }
+    let raw = |ended: Ended| ended.code(0).rows();
+    let args = ["grep", "--raw", "root", "/etc"];
+    assert_eq!(raw(pair.ours(&args)), raw(pair.theirs(&args)));
+    // Colours too, byte for byte.
+    let painted = |program: &str| {
+        let mut command = pair.home.command(program, &["grep", "-A1", "root"]);
+        command.env("FORCE_COLOR", "1");
+        Ended::of(command.spawn().unwrap()).code(0).stdout
+    };
+    assert_eq!(painted(env!("CARGO_BIN_EXE_contree")), painted(&pair.peer));
+}
+
+#[test]
+fn compat_0_9_4_images_are_looked_into_alike() {
+    let pair = Pair::new();
+    pair.ours(&["use", BASE]).code(0);
+    pair.same(&["ls"], 0);
+    pair.same(&["ls", "srv"], 0);
+    pair.same(&["ls", "/none"], 1);
+    pair.same(&["ls", "/srv/data"], 1);
+    assert_eq!(pair.both(&["ls", "/srv/../srv/"]).len(), 1);
+    let header = |ended: Ended| ended.code(0).stdout.lines().next().unwrap().to_owned();
+    for format in ["csv", "tsv", "table"] {
+        let args = ["-o", format, "ls", "/srv"];
+        assert_eq!(header(pair.ours(&args)), header(pair.theirs(&args)));
+    }
+    pair.same(&["cat", "srv/data"], 0);
+    pair.same(&["-o", "json", "cat", "/srv/data"], 0);
+    pair.same(&["cat", "/srv"], 1);
+    pair.same(&["cat"], 2);
 }

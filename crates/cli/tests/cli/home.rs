@@ -89,6 +89,15 @@ impl Home {
         Ended::of(child)
     }
 
+    /// Ours with a terminal, to its end; standard error comes with standard output.
+    #[must_use = "hold it to an exit code"]
+    pub(crate) fn on_a_terminal(&self, args: &[&str]) -> Ended {
+        let program = env!("CARGO_BIN_EXE_contree");
+        let line = format!("'{program}' '{}'", args.join("' '"));
+        let script = ["--quiet", "--return", "--command", &line, "/dev/null"];
+        Ended::of(self.command("script", &script).spawn().unwrap())
+    }
+
     /// Rows of a command that prints JSON.
     pub(crate) fn rows(&self, args: &[&str]) -> Vec<serde_json::Value> {
         let args = [&["-o", "json"], args].concat();
