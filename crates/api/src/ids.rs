@@ -1,16 +1,18 @@
 //! One type per kind of thing, so that an image id cannot be passed where an operation id is
 //! meant. All of them are UUIDs and look like UUIDs on the wire.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(Uuid);
 
@@ -62,6 +64,14 @@ macro_rules! id_type {
             }
         }
 
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+                // Through its text, so that the refusal says what was expected.
+                let text = Cow::<'de, str>::deserialize(source)?;
+                text.parse().map_err(D::Error::custom)
+            }
+        }
+
         #[cfg(feature = "openapi")]
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
@@ -110,3 +120,26 @@ id_type!(
     /// An access token. The secret itself is never stored.
     TokenId, "token"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_say_what_was_expected() {
+        let id = FileId::new();
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(serde_json::from_str::<FileId>(&json).unwrap(), id);
+        assert_eq!(
+            serde_json::from_value::<FileId>(json.trim_matches('"').into()).unwrap(),
+            id
+        );
+        let refused = serde_json::from_str::<FileId>("\"zz\"")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.starts_with("file must be a UUID such as"),
+            "{refused}"
+        );
+    }
+}
