@@ -272,6 +272,7 @@ async fn archives(inspect: &Inspect, client: &Client, image: ImageId) {
         ("/usr/share/doc", 404),
         ("/work/pipe", 422),
         ("/work/file/", 422),
+        ("/work/file/x", 404),
     ] {
         let path = format!("archive?path={path}");
         assert_eq!(inspect.head(&path).await, status, "{path}");
@@ -279,6 +280,9 @@ async fn archives(inspect: &Inspect, client: &Client, image: ImageId) {
             inspect.refused(&path, status).await;
         }
     }
+    let head = inspect.send(Method::HEAD, "archive?path=/work", &[]).await;
+    let length = head.headers.get("content-length");
+    assert_eq!(length, None, "nobody knows it yet");
     assert_eq!(
         inspect.refused("archive?path=/work/pipe", 422).await,
         "/work/pipe is neither a regular file nor a folder"
@@ -368,7 +372,12 @@ async fn parts_of_files(inspect: &Inspect) {
     assert_eq!((empty.status.as_u16(), empty.body.len()), (200, 0));
     let link = inspect.get("download?path=/work/link").await;
     assert_eq!(link.body, b"one\ntwo\n");
-    for (path, status) in [("/work", 422), ("/work/pipe", 422), ("/work/dangling", 404)] {
+    for (path, status) in [
+        ("/work", 422),
+        ("/work/pipe", 422),
+        ("/work/dangling", 404),
+        ("/work/file/x", 404),
+    ] {
         let path = format!("download?path={path}");
         assert_eq!(inspect.head(&path).await, status);
         inspect.refused(&path, status).await;
@@ -527,6 +536,7 @@ async fn lists(inspect: &Inspect) {
     assert!(text.contains("-rwsr-xr-x 2 0 0"), "{text}");
     inspect.refused("list?path=/work/file", 422).await;
     inspect.refused("list?path=/work/none", 404).await;
+    inspect.refused("list?path=/work/file/x", 404).await;
 }
 
 /// Tokens without `list`, and images of nobody.

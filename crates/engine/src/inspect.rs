@@ -190,7 +190,9 @@ impl Drop for CallOnDrop {
 
 fn path_error(error: PathError) -> Error {
     match error {
-        PathError::NotFound { .. } => Error::not_found(error.to_string()),
+        PathError::NotFound { .. } | PathError::BeneathNoFolder { .. } => {
+            Error::not_found(error.to_string())
+        }
         PathError::Store(_) | PathError::Read { .. } => {
             Error::internal("the image could not be read", error)
         }

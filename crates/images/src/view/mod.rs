@@ -45,7 +45,13 @@ pub enum PathError {
         /// What was asked for.
         path: String,
     },
-    /// A folder was expected, or something on the way is not one.
+    /// There is no such path: something on the way is not a folder.
+    #[error("{path} does not exist in the image: something on the way is not a folder")]
+    BeneathNoFolder {
+        /// What was asked for.
+        path: String,
+    },
+    /// A folder was expected: to be listed, or because the path ends with a slash.
     #[error("{path} is not a folder")]
     NotADirectory {
         /// What was asked for.
@@ -103,6 +109,7 @@ pub enum PathError {
 /// Where in a request an error came up, before it is known what was asked for.
 pub(crate) enum Refused {
     NotFound,
+    BeneathNoFolder,
     NotADirectory,
     TooManyLinks,
     TooLong,
@@ -126,6 +133,7 @@ impl Refused {
         let path = String::from_utf8_lossy(path).into_owned();
         match self {
             Self::NotFound => PathError::NotFound { path },
+            Self::BeneathNoFolder => PathError::BeneathNoFolder { path },
             Self::NotADirectory => PathError::NotADirectory { path },
             Self::TooManyLinks => PathError::TooManyLinks { path },
             Self::TooLong => PathError::TooLong,

@@ -64,6 +64,13 @@ impl Walked {
     const fn demands_folder(&self) -> bool {
         self.at <= self.path.len()
     }
+
+    /// Whether names come behind the component that was given last, not slashes alone. What they
+    /// name in something that is no folder does not exist.
+    fn names_more(&self) -> bool {
+        let rest = self.path.get(self.at..).unwrap_or_default();
+        rest.iter().any(|byte| *byte != b'/')
+    }
 }
 
 /// Takes the stack from where it stands to the root and from there along `path`.
@@ -110,7 +117,12 @@ pub(super) fn resolve(stack: &mut Stack, path: &[u8], last: LastLink) -> Result<
         let is_link = FileType::from_raw_mode(facts.st_mode) == FileType::Symlink;
         if !is_link || (!goes_on && last == LastLink::Show) {
             if goes_on {
-                return Err(Refused::NotADirectory);
+                let names_more = walked.iter().any(Walked::names_more);
+                return Err(if names_more {
+                    Refused::BeneathNoFolder
+                } else {
+                    Refused::NotADirectory
+                });
             }
             return Ok(Target::Entry(Entry { name, layer, facts }));
         }
