@@ -23,6 +23,8 @@ use crate::walk::{Step, Walk};
 
 /// Files taken at a time. Most are small, and taking them one by one would cost more than reading.
 const BATCH: usize = 16;
+/// Bytes of paths that are enough for a batch: folders may be so deep that a path has megabytes.
+const BATCH_PATHS: usize = 256 * 1024;
 
 /// A file to search.
 struct Item {
@@ -68,7 +70,8 @@ impl<'a> Feed<'a> {
 
     fn work(&mut self, stop: &Stop) -> Result<Work, PathError> {
         let mut items = Vec::new();
-        while items.len() < BATCH {
+        let mut paths = 0;
+        while items.len() < BATCH && paths < BATCH_PATHS {
             if stop.is_due() {
                 let number = self.next;
                 self.next += 1;
@@ -94,6 +97,7 @@ impl<'a> Feed<'a> {
                 },
             };
             if let Some((path, file)) = item {
+                paths += path.len();
                 items.push(Item {
                     number: self.next,
                     path: String::from_utf8_lossy(&path).into_owned(),
@@ -261,7 +265,10 @@ impl<'a> Worker<'a> {
                 None => found.partial = true,
             },
         }
-        found.path = path;
+        // What waits without rows is not counted, so it must cost nothing.
+        if !found.rows.is_empty() {
+            found.path = path;
+        }
         Ok(found)
     }
 }

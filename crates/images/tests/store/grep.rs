@@ -259,6 +259,34 @@ fn a_line_that_takes_long_ends_in_time() {
     assert!(result.truncated && result.matches.is_empty());
 }
 
+/// While one file takes long, others are searched and wait for it, with paths that nobody can use.
+#[test]
+fn files_that_lie_deep_cost_little() {
+    let world = world();
+    let layer = world.layer_with(|tree| {
+        let mut dir = tree.top().unwrap();
+        let mut first = dir.create_file(b"a", 0o644).unwrap();
+        first.write_all(&vec![b'a'; 4 << 20]).unwrap();
+        for _ in 0..2_000 {
+            dir = dir.create_dir(&[b'd'; 255], 0o755).unwrap();
+        }
+        for number in 0..1_000 {
+            dir.create_file(format!("{number}").as_bytes(), 0o644)
+                .unwrap();
+        }
+    });
+    let soon = Stop::at(Instant::now() + Duration::from_secs(4));
+    let view = world.view(&[layer]);
+    assert!(view.grep(&query("a.*z|a"), &soon).unwrap().truncated);
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes < 256 * 1024, "{kilobytes}");
+}
+
 #[test]
 fn hostile_files() {
     let world = world();
