@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
 use crate::commands::{
-    self, admin, auth, cat, cd, env, grep, images, kill, ls, ps, run, session, show, tag,
+    self, admin, auth, cat, cd, env, grep, images, kill, ls, operation, ps, run, session, show, tag,
 };
 use crate::output::{Format, LogLevel};
 
@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Ps(ps::PsArgs),
     Show(show::ShowArgs),
     Kill(kill::KillArgs),
+    #[command(visible_alias = "op")]
+    Operation(operation::OperationArgs),
     Admin(admin::AdminArgs),
 }
 

@@ -29,6 +29,6 @@ pub use error::Error;
 pub use events::{EventFrame, EventStream, Follow};
 pub use http::{Client, Config, Download};
 pub use retry::RetryPolicy;
-pub use routes::files::{UploadStep, Uploaded};
+pub use routes::files::{FileFilter, UploadStep, Uploaded};
 pub use routes::images::ImageFilter;
 pub use routes::operations::OperationFilter;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::Args;
 use contree_api::OperationId;
 use contree_api::operation::OperationStatus;
-use contree_client::{Client, OperationFilter};
+use contree_client::Client;
 use futures_util::StreamExt as _;
 
-use super::pages::pages;
+use super::active::active;
+use super::ending::ended;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -25,27 +26,32 @@ const PATIENCE: Duration = Duration::from_secs(10);
 Examples:
   contree kill 019e0000-…
   contree kill HEAD           the operation of the last step of the session
-  contree kill -a             everything of the project that has not ended")]
+  contree kill -a             everything started from this machine that has not ended
+  contree kill -a --whole-project    everything of the project, other people's too")]
 pub(crate) struct KillArgs {
     /// UUIDs, or steps of the session: HEAD, HEAD~N, @N, @-N, @+N or N
     #[arg(value_name = "REF", required_unless_present = "all")]
     operations: Vec<String>,
-    /// All that are waiting or running
+    /// All that are waiting or running and were started by sessions of this machine
     #[arg(short, long)]
     all: bool,
+    /// With --all: also those that other people and machines started
+    #[arg(long, requires = "all")]
+    whole_project: bool,
 }
 
 pub(crate) async fn kill(context: &Context, args: KillArgs) -> Result<u8, Failure> {
     let client = context.client()?;
+    let mut store = context.store().await?;
     let operations = if args.all {
         if !args.operations.is_empty() {
             context
                 .output
                 .warn("with --all every active operation is cancelled, not only those named");
         }
-        active(&client).await?
+        active(context, &client, &mut store, args.whole_project).await?
     } else {
-        context.store().await?.operations(&args.operations).await?
+        store.operations(&args.operations).await?
     };
     if operations.is_empty() {
         context.output.note("Nothing to cancel");
@@ -69,7 +75,8 @@ async fn kill_one(context: &Context, client: &Client, id: OperationId) -> u8 {
         context.output.failure(&failure);
         return 1;
     }
-    match ended(client, id).await {
+    let told = tokio::time::timeout(PATIENCE, ended(client, id)).await;
+    match told.ok().and_then(Result::ok).map(|told| told.status()) {
         Some(OperationStatus::Cancelled) => {
             context.output.note(&format!("Cancelled operation {id}"));
         }
@@ -82,48 +89,4 @@ async fn kill_one(context: &Context, client: &Client, id: OperationId) -> u8 {
             .note(&format!("Operation {id} is being cancelled")),
     }
     0
-}
-
-/// The status an operation ended with, when it ends soon.
-async fn ended(client: &Client, id: OperationId) -> Option<OperationStatus> {
-    let ask = async {
-        let mut pause = Duration::from_millis(10);
-        loop {
-            let status = client.operation(id, false).await.ok()?.summary.status;
-            if status.is_terminal() {
-                return Some(status);
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
-        }
-    };
-    tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
-}
-
-/// Everything that has not ended.
-async fn active(client: &Client) -> Result<Vec<OperationId>, Failure> {
-    let mut active = Vec::new();
-    for status in OperationStatus::ALL
-        .into_iter()
-        .filter(|status| !status.is_terminal())
-    {
-        let page = async |limit, offset| {
-            let filter = OperationFilter {
-                limit: Some(limit),
-                offset: Some(offset),
-                status: Some(status),
-                ..OperationFilter::default()
-            };
-            client.list_operations(&filter).await
-        };
-        pages(u32::MAX, page, |operation| {
-            // One may have moved on to the next state between two lists.
-            if !active.contains(&operation.uuid) {
-                active.push(operation.uuid);
-            }
-            Ok(())
-        })
-        .await?;
-    }
-    Ok(active)
 }

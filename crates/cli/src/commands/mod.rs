@@ -1,16 +1,19 @@
 //! One file per command: its arguments, whose doc comments are the help, and one function.
 
+mod active;
 pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod cat;
 pub(crate) mod cd;
 #[cfg(target_os = "linux")]
 pub(crate) mod doctor;
+mod ending;
 pub(crate) mod env;
 pub(crate) mod grep;
 pub(crate) mod images;
 pub(crate) mod kill;
 pub(crate) mod ls;
+pub(crate) mod operation;
 mod pages;
 pub(crate) mod ps;
 pub(crate) mod run;
@@ -49,6 +52,7 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         Command::Ps(args) => ps::ps(context, args).await,
         Command::Show(args) => show::show(context, args).await,
         Command::Kill(args) => kill::kill(context, args).await,
+        Command::Operation(args) => operation::operation(context, args).await,
         Command::Admin(args) => admin::admin(context, args).await,
     }
 }

@@ -8,8 +8,9 @@ use contree_api::stream::StreamRepr;
 use contree_client::Client;
 use serde_json::Value;
 
+use super::ending::Told;
 use crate::context::Context;
-use crate::failure::{Doing as _, Failure};
+use crate::failure::Failure;
 use crate::output::{Columns, Output, Row, Rows};
 use crate::session::Store;
 
@@ -26,7 +27,7 @@ pub(crate) struct ShowArgs {
     /// UUIDs, or steps of the session: HEAD, HEAD~N, @N, @-N, @+N or N
     #[arg(value_name = "REF", required = true)]
     operations: Vec<String>,
-    /// The server's answer, one JSON object per line
+    /// The server's own answer with all of its fields, one JSON object per line
     #[arg(long)]
     raw: bool,
 }
@@ -50,8 +51,8 @@ pub(crate) async fn show(context: &Context, args: ShowArgs) -> Result<u8, Failur
     let mut rows = context.output.rows(COLUMNS);
     let mut code = 0;
     for id in store.operations(&args.operations).await? {
-        let operation = match fetch(&client, &mut store, id).await {
-            Ok(operation) => operation,
+        let told = match fetch(&client, &mut store, id, args.raw).await {
+            Ok(told) => told,
             Err(failure) => {
                 context.output.failure(&failure.next("contree ps -a"));
                 code = 1;
@@ -59,10 +60,9 @@ pub(crate) async fn show(context: &Context, args: ShowArgs) -> Result<u8, Failur
             }
         };
         if args.raw {
-            let json = serde_json::to_string(&operation).expect("wire types have string keys");
-            context.output.line(&json)?;
+            context.output.line(&told.json)?;
         } else {
-            print(&context.output, &mut rows, &operation)?;
+            print(&context.output, &mut rows, &told.operation)?;
         }
     }
     if !args.raw {
@@ -71,26 +71,30 @@ pub(crate) async fn show(context: &Context, args: ShowArgs) -> Result<u8, Failur
     Ok(code)
 }
 
-/// An operation, from memory when it has ended.
+/// An operation, from memory when it has ended. What is remembered may have been written by another
+/// program, without the fields that it did not know: for `raw` the server comes first.
 async fn fetch(
     client: &Client,
     store: &mut Store,
     id: OperationId,
-) -> Result<OperationResponse, Failure> {
+    raw: bool,
+) -> Result<Told, Failure> {
     let key = id.to_string();
-    if let Some(known) = store.recall::<OperationResponse>(&key, "operation").await?
-        && known.summary.status.is_terminal()
-    {
-        return Ok(known);
+    let known = store.recall_json(&key, "operation").await?;
+    let known = known
+        .and_then(|json| Told::read(&json).ok())
+        .filter(|told| told.status().is_terminal());
+    if let Some(told) = known {
+        if !raw {
+            return Ok(told);
+        }
+        return Ok(Told::ask(client, id, true).await.unwrap_or(told));
     }
-    let operation = client
-        .operation(id, true)
-        .await
-        .doing(|| format!("could not show operation {id}"))?;
-    if operation.summary.status.is_terminal() {
-        store.remember(&key, "operation", &operation).await?;
+    let told = Told::ask(client, id, true).await?;
+    if told.status().is_terminal() {
+        store.remember_json(&key, "operation", &told.json).await?;
     }
-    Ok(operation)
+    Ok(told)
 }
 
 fn print(output: &Output, rows: &mut Rows, operation: &OperationResponse) -> Result<(), Failure> {

@@ -119,11 +119,16 @@ impl Row {
     /// The fields of a wire type, in the order it declares them.
     pub(crate) fn of(value: &impl Serialize) -> Self {
         let json = serde_json::to_string(value).expect("wire types have string keys");
-        let fields: Fields = serde_json::from_str(&json).expect("what was just written");
-        fields
+        Self::read(&json).expect("what was just written")
+    }
+
+    /// The fields of a JSON object, in its own order.
+    pub(crate) fn read(json: &str) -> Result<Self, serde_json::Error> {
+        let fields: Fields = serde_json::from_str(json)?;
+        Ok(fields
             .0
             .into_iter()
-            .fold(Self::new(), |row, (name, value)| row.with(&name, value))
+            .fold(Self::new(), |row, (name, value)| row.with(&name, value)))
     }
 
     /// Adds a value, or replaces the one of that name.

@@ -5,10 +5,12 @@
 //! | id | kind | value |
 //! | --- | --- | --- |
 //! | operation | `operation` | the answer to `GET /operations/{id}` once it has ended |
+//! | operation | `started` | the session that started it |
 //! | image | `preserved_env` | variables that runs left with the image |
 //! | empty | `ops:SESSION` | runs that were not waited for |
 //! | empty | `local_file:UUID` | an uploaded file, by the state of the local one |
 
+use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 
 use base64::Engine as _;
@@ -18,6 +20,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteTransaction;
 
 use super::Store;
 use crate::failure::{Doing as _, Failure};
@@ -45,6 +48,16 @@ impl Store {
         id: &str,
         kind: &str,
     ) -> Result<Option<T>, Failure> {
+        let json = self.recall_json(id, kind).await?;
+        Ok(json.and_then(|json| serde_json::from_str(&json).ok()))
+    }
+
+    /// The same as JSON.
+    pub(crate) async fn recall_json(
+        &mut self,
+        id: &str,
+        kind: &str,
+    ) -> Result<Option<String>, Failure> {
         let value: Option<String> =
             sqlx::query_scalar("SELECT value FROM image_cache WHERE image_uuid = $1 AND kind = $2")
                 .bind(id)
@@ -52,9 +65,7 @@ impl Store {
                 .fetch_optional(&mut *self.connection)
                 .await
                 .doing(|| self.unreadable())?;
-        Ok(value
-            .and_then(|value| decode(&value))
-            .and_then(|json| serde_json::from_str(&json).ok()))
+        Ok(value.and_then(|value| decode(&value)))
     }
 
     /// Remembers.
@@ -64,28 +75,98 @@ impl Store {
         kind: &str,
         value: &impl Serialize,
     ) -> Result<(), Failure> {
-        let value = encode(&serde_json::to_string(value).expect("cached types have string keys"));
-        self.write(async |transaction| {
-            sqlx::query(
-                "INSERT OR REPLACE INTO image_cache (image_uuid, kind, value) VALUES ($1, $2, $3)",
-            )
-            .bind(id)
-            .bind(kind)
-            .bind(&value)
-            .execute(&mut **transaction)
+        let json = serde_json::to_string(value).expect("cached types have string keys");
+        self.remember_json(id, kind, &json).await
+    }
+
+    /// Remembers what is JSON already.
+    pub(crate) async fn remember_json(
+        &mut self,
+        id: &str,
+        kind: &str,
+        json: &str,
+    ) -> Result<(), Failure> {
+        self.write(async |transaction| put(transaction, id, kind, json).await)
             .await
-            .map(drop)
-        })
-        .await
     }
 
     /// Adds to the runs of the session that were not waited for.
     pub(crate) async fn add_pending_run(&mut self, run: PendingRun) -> Result<(), Failure> {
-        let kind = format!("ops:{}", self.key);
-        let mut runs: Vec<PendingRun> = self.recall("", &kind).await?.unwrap_or_default();
-        runs.push(run);
-        self.remember("", &kind, &runs).await
+        let key = self.key.clone();
+        self.write(async |transaction| {
+            let mut runs = pending_runs(transaction, &key).await?;
+            runs.push(run);
+            set_pending_runs(transaction, &key, &runs).await
+        })
+        .await
     }
+
+    /// Notes that this machine started an operation, before it is part of any history.
+    pub(crate) async fn note_started(&mut self, operation: &str) -> Result<(), Failure> {
+        let session = self.key.clone();
+        self.remember(operation, "started", &session).await
+    }
+
+    /// The operations that sessions of this profile started, as far as this machine knows.
+    pub(crate) async fn started(&mut self) -> Result<HashSet<String>, Failure> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT operation_uuid FROM session_history WHERE operation_uuid <> '' \
+             UNION SELECT image_uuid FROM image_cache WHERE kind = 'started'",
+        )
+        .fetch_all(&mut *self.connection)
+        .await
+        .doing(|| self.unreadable())?;
+        Ok(ids.into_iter().collect())
+    }
+}
+
+async fn put(
+    transaction: &mut SqliteTransaction<'_>,
+    id: &str,
+    kind: &str,
+    json: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT OR REPLACE INTO image_cache (image_uuid, kind, value) VALUES ($1, $2, $3)")
+        .bind(id)
+        .bind(kind)
+        .bind(encode(json))
+        .execute(&mut **transaction)
+        .await
+        .map(drop)
+}
+
+/// The list of a session, inside a change of it.
+pub(super) async fn pending_runs(
+    transaction: &mut SqliteTransaction<'_>,
+    key: &str,
+) -> Result<Vec<PendingRun>, sqlx::Error> {
+    let value: Option<String> =
+        sqlx::query_scalar("SELECT value FROM image_cache WHERE image_uuid = '' AND kind = $1")
+            .bind(format!("ops:{key}"))
+            .fetch_optional(&mut **transaction)
+            .await?;
+    Ok(value
+        .and_then(|value| decode(&value))
+        .and_then(|json| serde_json::from_str(&json).ok())
+        .unwrap_or_default())
+}
+
+/// An empty list is no entry, as with the other program.
+pub(super) async fn set_pending_runs(
+    transaction: &mut SqliteTransaction<'_>,
+    key: &str,
+    runs: &[PendingRun],
+) -> Result<(), sqlx::Error> {
+    let kind = format!("ops:{key}");
+    if runs.is_empty() {
+        return sqlx::query("DELETE FROM image_cache WHERE image_uuid = '' AND kind = $1")
+            .bind(kind)
+            .execute(&mut **transaction)
+            .await
+            .map(drop);
+    }
+    let json = serde_json::to_string(runs).expect("cached types have string keys");
+    put(transaction, "", &kind, &json).await
 }
 
 fn encode(json: &str) -> String {

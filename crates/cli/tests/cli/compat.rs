@@ -258,6 +258,50 @@ fn compat_0_9_4_directories_and_variables_are_shared() {
 }
 
 #[test]
+fn compat_0_9_4_operations_are_told_alike() {
+    let pair = Pair::new();
+    pair.theirs(&["use", BASE]).code(0);
+    let detached = |command: &[&str]| {
+        let args = [&["-o", "json", "run", "-d"], command].concat();
+        let row = pair.ours(&args).code(0).rows().remove(0);
+        row["uuid"].as_str().unwrap().to_owned()
+    };
+    let fine = detached(&["both"]);
+    pair.both(&["operation", "wait", &fine]);
+    pair.both(&["op", "w", "HEAD+1"]);
+    let events = pair.both(&["op", "events", &fine]);
+    assert_eq!(events.len(), 6);
+    pair.both(&["op", "show", &fine]);
+    pair.both(&["op", "ls", "-a"]);
+    // What one remembers of an operation that has ended, the other reads.
+    let three = detached(&["exit", "3"]);
+    let same = |args: &[&str], code: i32| {
+        let args = [&["-o", "json"], args].concat();
+        let (ours, theirs) = (pair.ours(&args).code(code), pair.theirs(&args).code(code));
+        assert_eq!(ours.rows(), theirs.rows(), "contree {}", args.join(" "));
+    };
+    same(&["op", "wait", &three], 3);
+    same(&["op", "wait", &detached(&["nothing"])], 1);
+    same(&["op", "wait"], 1);
+    same(&["op", "show", "@99"], 1);
+    same(&["op", "events", BASE], 1);
+    let asleep = detached(&["sleep"]);
+    same(&["op", "wait", "-t", "1", &asleep], 1);
+    same(&["op", "list", "--status", "E"], 0);
+    pair.theirs(&["op", "k", &asleep]).code(0);
+    same(&["op", "wait", &asleep], 1);
+    same(&["op", "cancel", &asleep], 1);
+    // All that was started from here; nobody else started anything.
+    let asleep = detached(&["sleep"]);
+    pair.ours(&["op", "cancel", "--all"]).code(0);
+    same(&["op", "wait", &asleep], 1);
+    // Killed, and so not a success: there it is 0.
+    let late = detached(&["late"]);
+    pair.theirs(&["op", "wait", &late]).code(0);
+    pair.ours(&["op", "wait", &late]).code(255);
+}
+
+#[test]
 fn compat_0_9_4_searches_print_the_same() {
     let pair = Pair::new();
     pair.ours(&["use", BASE]).code(0);

@@ -22,6 +22,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
+use contree_api::instance::InstanceResult;
 use contree_api::stream::{ClosableStreamRepr, encode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -55,6 +56,7 @@ struct Operation {
     image: Option<String>,
     events: watch::Sender<Vec<String>>,
     input: Vec<u8>,
+    result: Option<InstanceResult>,
 }
 
 impl Operation {
@@ -89,6 +91,11 @@ impl Operation {
             &json!({"pid": 2, "code": code, "signal": signal, "timed_out": timed_out,
                 "duration_ms": 5, "resources": none}),
         );
+        let mut result = InstanceResult::default();
+        result.state.exit_code = code;
+        result.state.signal = signal;
+        result.state.timed_out = timed_out;
+        self.result = Some(result);
         if self.request["disposable"] != json!(true) {
             self.image = Some(uuid(b"image", &self.request.to_string()));
         }
@@ -113,15 +120,19 @@ impl Operation {
     fn json(&self, id: &str) -> Value {
         let mut request = self.request.clone();
         if self.kind == "instance" {
-            request["result"] = json!(null);
+            request["result"] = json!(self.result);
         }
-        json!({
+        let mut json = json!({
             "uuid": id, "kind": self.kind, "status": self.status, "error": self.error,
             "created_at": "2026-06-08T20:00:00.000001+00:00", "duration": 0.007, "image_size": 3,
             "consumed_cpu": null, "consumed_memory": null, "image_uuid": null,
             "result_image_uuid": self.image, "metadata": request,
             "result": {"image": self.image, "tag": self.request["tag"]},
-        })
+        });
+        if self.request["hostname"] == "later" {
+            json["novelty"] = json!({"of": "a later version"});
+        }
+        json
     }
 }
 
@@ -366,6 +377,7 @@ async fn import(State(app): State<App>, body: Json<Value>) -> Response {
             image: None,
             events: watch::Sender::new(Vec::new()),
             input: Vec::new(),
+            result: None,
         };
         let line = "fetching layer 1/1 sha256:ab: 1.0 KiB of 2.0 KiB\n";
         operation.event(
@@ -414,6 +426,7 @@ async fn spawn(State(app): State<App>, body: Json<Value>) -> Response {
                 .as_ref()
                 .map(|stdin| stdin.to_bytes().unwrap())
                 .unwrap_or_default(),
+            result: None,
         };
         // Events of this type have to be looked over by clients.
         operation.event("novelty", Some(0), &json!({"of": "a later version"}));
@@ -525,10 +538,17 @@ async fn stdin(
     })
 }
 
-async fn events(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+async fn events(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(params): Params,
+    headers: HeaderMap,
+) -> Response {
     let after = headers
         .get("last-event-id")
         .and_then(|id| id.to_str().ok()?.parse::<usize>().ok());
+    let spid = params.get("spid").map(|spid| format!("\"spid\":{spid},"));
+    let wanted = move |event: &String| spid.as_ref().is_none_or(|spid| event.contains(spid));
     let Some(events) = app.with(|shared| {
         shared
             .operations
@@ -538,23 +558,27 @@ async fn events(State(app): State<App>, Path(id): Path<String>, headers: HeaderM
         return failed(404, "no such operation");
     };
     let first = after.map_or(0, |after| after + 1);
-    let stream = futures_util::stream::unfold((events, first), |(mut events, next)| async move {
+    if params.get("follow").is_none_or(|follow| follow == "0") {
+        let log: Vec<String> = events.borrow().iter().skip(first).cloned().collect();
+        let log: String = log.into_iter().filter(wanted).collect();
+        return ([("content-type", "text/event-stream")], log).into_response();
+    }
+    let state = (events, first, false);
+    let stream = futures_util::stream::unfold(state, |(mut events, next, is_over)| async move {
+        if is_over {
+            return None;
+        }
         let new = {
             let all = events.wait_for(|events| events.len() > next).await.ok()?;
             all[next..].to_vec()
         };
         let next = next + new.len();
-        Some((Ok::<_, std::io::Error>(new.concat()), (events, next)))
+        let is_over = new.iter().any(|e| e.contains("event: completion"));
+        Some((new, (events, next, is_over)))
     });
-    let is_end = |part: &Result<String, _>| {
-        part.as_ref()
-            .is_ok_and(|part: &String| part.contains("event: completion"))
-    };
-    let mut ended = false;
-    let stream = futures_util::StreamExt::take_while(stream, move |part| {
-        let go_on = !ended;
-        ended = is_end(part);
-        std::future::ready(go_on)
+    let stream = futures_util::StreamExt::map(stream, move |part: Vec<String>| {
+        let part: String = part.into_iter().filter(&wanted).collect();
+        Ok::<_, std::io::Error>(part)
     });
     (
         [("content-type", "text/event-stream")],

@@ -12,6 +12,7 @@ mod fake_image;
 mod home;
 mod images;
 mod inspect;
+mod operations;
 mod profiles;
 mod real;
 mod runs;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use contree_api::file::{File, FileResponse};
+use contree_api::file::{File, FileList, FileResponse};
 use futures_util::TryStreamExt as _;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use sha2::{Digest as _, Sha256};
@@ -45,7 +45,33 @@ pub struct Uploaded {
     pub existed: bool,
 }
 
+/// Which uploaded files a list has. Left out: all of the project, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileFilter {
+    /// At most so many, 1 to 1000; the server's default is 100.
+    pub limit: Option<u32>,
+    /// So many are skipped.
+    pub offset: Option<u32>,
+    /// Uploaded at or after this moment (any form that the API takes).
+    pub since: Option<String>,
+    /// Uploaded before this moment.
+    pub until: Option<String>,
+}
+
 impl Client {
+    /// `GET /files`: one page.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn list_files(&self, filter: &FileFilter) -> Result<Vec<File>, Error> {
+        let call = Call::get("/files")
+            .query_some("limit", filter.limit)
+            .query_some("offset", filter.offset)
+            .query_some("since", filter.since.as_deref())
+            .query_some("until", filter.until.as_deref());
+        self.json::<FileList>(&call).await.map(|list| list.files)
+    }
+
     /// `GET /files/{sha256}`: the file with this content, if the project has it.
     ///
     /// # Errors

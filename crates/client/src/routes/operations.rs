@@ -57,6 +57,17 @@ impl Client {
         self.json(&call).await
     }
 
+    /// The same as the server's own JSON, with fields that this library does not know.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn operation_json(&self, id: OperationId, inflight: bool) -> Result<String, Error> {
+        let call =
+            Call::get(format!("/operations/{id}")).query_some("inflight", inflight.then_some(1));
+        let body = self.bytes(&call).await?;
+        String::from_utf8(body.into()).map_err(|error| call.answer(&error))
+    }
+
     /// `DELETE /operations/{id}`: asks for the end of an operation.
     ///
     /// # Errors

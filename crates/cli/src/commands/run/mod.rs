@@ -130,6 +130,7 @@ pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Failure>
     let started = start(&client, &request, &mut interrupts).await?;
     let id = started.uuid;
     tracing::debug!(operation = %id, "started");
+    store.note_started(&id.to_string()).await?;
     let input = rest.map(|rest| Forwarder::new(client.clone(), id, rest));
     if args.detach {
         detach(context, &client, &mut store, &args, &started, input).await?;

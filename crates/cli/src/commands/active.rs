@@ -1,0 +1,64 @@
+//! What `--all` means: everything that has not ended, of this machine's sessions or, only when that
+//! is asked for, of the whole project.
+
+use contree_api::OperationId;
+use contree_api::operation::OperationStatus;
+use contree_client::{Client, OperationFilter};
+
+use super::pages::pages;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::session::Store;
+
+/// The operations that have not ended. Those of other people are left out, and counted for the
+/// user, unless they are asked for.
+pub(crate) async fn active(
+    context: &Context,
+    client: &Client,
+    store: &mut Store,
+    whole_project: bool,
+) -> Result<Vec<OperationId>, Failure> {
+    let mut active = of_project(client).await?;
+    if whole_project {
+        return Ok(active);
+    }
+    let count = active.len();
+    let own = store.started().await?;
+    active.retain(|id| own.contains(&id.to_string()));
+    let others = count - active.len();
+    if others > 0 {
+        let plural = if others == 1 { "" } else { "s" };
+        context.output.warn(&format!(
+            "{others} active operation{plural} of the project not started from here left alone; \
+             --whole-project takes them too"
+        ));
+    }
+    Ok(active)
+}
+
+async fn of_project(client: &Client) -> Result<Vec<OperationId>, Failure> {
+    let mut active = Vec::new();
+    for status in OperationStatus::ALL
+        .into_iter()
+        .filter(|status| !status.is_terminal())
+    {
+        let page = async |limit, offset| {
+            let filter = OperationFilter {
+                limit: Some(limit),
+                offset: Some(offset),
+                status: Some(status),
+                ..OperationFilter::default()
+            };
+            client.list_operations(&filter).await
+        };
+        pages(u32::MAX, page, |operation| {
+            // One may have moved on to the next state between two lists.
+            if !active.contains(&operation.uuid) {
+                active.push(operation.uuid);
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(active)
+}

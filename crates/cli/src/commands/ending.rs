@@ -1,0 +1,114 @@
+//! Waiting for operations to end.
+
+use std::time::Duration;
+
+use contree_api::OperationId;
+use contree_api::operation::{OperationMetadata, OperationResponse, OperationStatus};
+use contree_client::{Client, Error};
+
+use crate::failure::{Doing as _, Failure};
+use crate::output::Row;
+
+/// Operations waited for at the same time: each is one event stream.
+pub(crate) const CONCURRENCY: usize = 64;
+/// Pauses between questions, where the server lets nobody follow.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// An operation as the server told it.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// In the server's own words, on one line.
+    pub(crate) json: String,
+    pub(crate) operation: OperationResponse,
+}
+
+impl Told {
+    /// Asks for it; with `inflight` also for the output so far.
+    pub(crate) async fn ask(
+        client: &Client,
+        id: OperationId,
+        inflight: bool,
+    ) -> Result<Self, Failure> {
+        let failed = || format!("could not show operation {id}");
+        let json = client.operation_json(id, inflight).await.doing(failed)?;
+        Self::read(&json)
+            .map_err(|error| Failure::new("its JSON is not an operation").because(&error))
+            .map_err(|failure| failure.while_doing(failed()))
+    }
+
+    /// Reads what was told.
+    pub(crate) fn read(json: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            operation: serde_json::from_str(json)?,
+            // Between tokens only: strings hold no line ends.
+            json: json.trim().replace(['\n', '\r'], " "),
+        })
+    }
+
+    pub(crate) const fn status(&self) -> OperationStatus {
+        self.operation.summary.status
+    }
+
+    /// Of the command itself: none for imports, and as long as there is none.
+    pub(crate) fn exit_code(&self) -> Option<i32> {
+        match &self.operation.metadata {
+            OperationMetadata::Instance(metadata) => metadata
+                .result
+                .as_ref()
+                .map(|result| result.state.exit_code),
+            OperationMetadata::Import(_) => None,
+        }
+    }
+
+    /// All that the server told.
+    pub(crate) fn row(&self) -> Row {
+        Row::read(&self.json).unwrap_or_else(|_| Row::of(&self.operation))
+    }
+
+    /// What waiting for it ends with: the command's exit code, as `run` does it.
+    pub(crate) fn outcome(&self) -> u8 {
+        let code = self.exit_code().map_or(0, |code| code.to_le_bytes()[0]);
+        code.max(u8::from(self.status() != OperationStatus::Success))
+    }
+}
+
+/// Waits for the end of an operation, by its events.
+pub(crate) async fn ended(client: &Client, id: OperationId) -> Result<Told, Failure> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let told = Told::ask(client, id, false).await?;
+        if told.status().is_terminal() {
+            return Ok(told);
+        }
+        // Only what is not output: that of a command that prints much is of no use here.
+        let mut events = client.follow(id).spid(0);
+        let seen = loop {
+            match events.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        match seen {
+            // The next question mostly finds it ended.
+            Ok(()) => {}
+            // A token that may only look, or a server without events.
+            Err(Error::Status {
+                status: 403..=405 | 501,
+                ..
+            }) => {}
+            Err(error) => {
+                return Err(Failure::from(error)
+                    .while_doing(format!("lost sight of operation {id}"))
+                    .advise(format!("contree show {id}")));
+            }
+        }
+        let told = Told::ask(client, id, false).await?;
+        if told.status().is_terminal() {
+            return Ok(told);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,153 @@
+//! `contree operation wait`
+
+use std::time::Duration;
+
+use clap::Args;
+use contree_api::OperationId;
+use contree_client::Client;
+use futures_util::StreamExt as _;
+use tokio::time::Instant;
+
+use crate::commands::active::active;
+use crate::commands::ending::{CONCURRENCY, Told, ended};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::interrupt::Interrupts;
+use crate::output::{Columns, Rows};
+use crate::session::Store;
+
+/// Wait until operations have ended
+///
+/// One row for each as it ends. The exit code is 0 when all succeeded, the highest exit code of
+/// their commands (255 for one that was killed), and at least 1 when one failed, was cancelled or
+/// did not end in time. The session does not move: see `contree session wait`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree op wait UUID && echo done
+  contree op wait -t 600 HEAD~1 HEAD~2
+  contree op wait -a                    all that were started from this machine
+  contree op wait -a --whole-project    all of the project, other people's too")]
+pub(crate) struct WaitArgs {
+    /// UUIDs, or steps of the session: HEAD, HEAD~N, @N, @-N, @+N or N
+    #[arg(value_name = "REF")]
+    operations: Vec<String>,
+    /// All that have not ended and were started by sessions of this machine
+    #[arg(short, long)]
+    all: bool,
+    /// With --all: also those that other people and machines started
+    #[arg(long, requires = "all")]
+    whole_project: bool,
+    /// Seconds until waiting is given up
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: u32,
+}
+
+const COLUMNS: Columns = Columns {
+    head: &["uuid", "status", "exit_code", "timed_out", "duration"],
+    tail: &["error"],
+    keep: &["error"],
+    hidden: &["metadata", "result"],
+};
+
+pub(super) async fn wait(context: &Context, args: WaitArgs) -> Result<u8, Failure> {
+    let client = context.client()?;
+    let mut store = context.store().await?;
+    let mut operations = if args.all {
+        if !args.operations.is_empty() {
+            context
+                .output
+                .warn("with --all every active operation is waited for, not only those named");
+        }
+        active(context, &client, &mut store, args.whole_project).await?
+    } else if args.operations.is_empty() {
+        return Err(Failure::new("Provide at least one UUID, or use --all")
+            .next("contree ps   (list what is running)"));
+    } else {
+        store.operations(&args.operations).await?
+    };
+    operations.sort_unstable();
+    operations.dedup();
+    if operations.is_empty() {
+        context.output.note("No active operations to wait for");
+        return Ok(0);
+    }
+    let deadline = Instant::now() + Duration::from_secs(args.timeout.into());
+    let mut interrupts = Interrupts::listen();
+    let mut rows = context.output.rows(COLUMNS);
+    let waits = operations.iter().map(|&id| {
+        let client = &client;
+        async move { (id, ended(client, id).await) }
+    });
+    let mut waits = futures_util::stream::iter(waits).buffer_unordered(CONCURRENCY);
+    let mut waiting = operations.clone();
+    let mut code = 0;
+    loop {
+        let next = tokio::select! {
+            next = waits.next() => next,
+            () = tokio::time::sleep_until(deadline) => break,
+            _ = interrupts.next() => {
+                rows.finish()?;
+                return Err(Failure::new("User interrupted"));
+            }
+        };
+        let Some((id, end)) = next else { break };
+        waiting.retain(|other| *other != id);
+        match end {
+            Ok(told) => code = code.max(report(&mut store, &mut rows, id, &told).await?),
+            Err(failure) => {
+                context.output.failure(&failure.next("contree ps -a"));
+                code = code.max(1);
+            }
+        }
+    }
+    drop(waits);
+    if !waiting.is_empty() {
+        code = code.max(unfinished(context, &client, &mut rows, &waiting).await?);
+        context.output.warn(&format!(
+            "Timeout: {} operation(s) did not finish in {}s",
+            waiting.len(),
+            args.timeout
+        ));
+    }
+    rows.finish()?;
+    Ok(code)
+}
+
+/// The row of one that has ended.
+async fn report(
+    store: &mut Store,
+    rows: &mut Rows,
+    id: OperationId,
+    told: &Told,
+) -> Result<u8, Failure> {
+    store
+        .remember_json(&id.to_string(), "operation", &told.json)
+        .await?;
+    let row = told
+        .row()
+        .with("exit_code", told.exit_code())
+        .with("timed_out", false);
+    rows.push(row)?;
+    rows.flush()?;
+    Ok(told.outcome())
+}
+
+/// The rows of those that time ran out for.
+async fn unfinished(
+    context: &Context,
+    client: &Client,
+    rows: &mut Rows,
+    waiting: &[OperationId],
+) -> Result<u8, Failure> {
+    for &id in waiting {
+        match Told::ask(client, id, false).await {
+            Ok(told) => {
+                rows.push(told.row().with("timed_out", true))?;
+            }
+            Err(failure) => context.output.failure(&failure),
+        }
+    }
+    Ok(1)
+}
