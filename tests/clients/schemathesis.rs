@@ -11,7 +11,6 @@ use contree_api::admin::{ProjectCreate, TokenCreate};
 use contree_api::image::ImageRef;
 use contree_api::instance::InstanceSpawnRequest;
 use contree_api::stream::{ClosableStreamRepr, Encoding};
-use contree_client::OperationFilter;
 use contree_e2e::rootfs::Tiny;
 use contree_e2e::{Server, Settings, python};
 
@@ -50,8 +49,7 @@ fn again_apart() {
 
 async fn call_all(published: &Path, schemathesis: &Path) {
     // Imports that can reach nothing try for a while; none shall wait for the others.
-    let settings = Settings::with(&["--images-import-max-concurrency", "1000"]);
-    let server = Server::start(settings);
+    let server = Server::start(Settings::with(&["--images-import-max-concurrency", "1000"]));
     let objects = Objects::make(&server).await;
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
     let folder = tempfile::tempdir().expect("a folder for what schemathesis writes");
@@ -75,7 +73,7 @@ async fn call_all(published: &Path, schemathesis: &Path) {
         .env("PYTHONPATH", suite.join("schemathesis"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("CONTREE_TEST_URL", server.url())
-        .envs(objects.named())
+        .envs(objects.0)
         .stdin(Stdio::null())
         .output()
         .expect("schemathesis starts");
@@ -88,15 +86,9 @@ async fn call_all(published: &Path, schemathesis: &Path) {
     );
 }
 
-/// What is there to be asked for, in a project that is there for nothing else.
-struct Objects {
-    token: String,
-    image: String,
-    import: String,
-    run: String,
-    running: String,
-    sha256: String,
-}
+/// What is there to be asked for, in a project that is there for nothing else, by the names that
+/// adaptations.py has for it.
+struct Objects(Vec<(&'static str, String)>);
 
 impl Objects {
     async fn make(server: &Server) -> Self {
@@ -111,40 +103,33 @@ impl Objects {
         };
         let token = admin.create_token(&token).await.expect("a token").token;
         let client = server.client_with(&token);
+
         let tiny = Tiny::new();
         let image = contree_e2e::import(&client, &tiny.tar(), "tiny:1").await;
         let upload = client.ensure_file(&tiny.tar(), |_| {}).await;
-        let operations = client.list_operations(&OperationFilter::default()).await;
-        let import = operations.expect("operations are listed")[0].uuid;
-
+        let file = upload.expect("the upload succeeds").file;
         let mut request = InstanceSpawnRequest::new("id", ImageRef::Id(image));
         let run = contree_e2e::run(&client, &request).await.summary.uuid;
-        request.command = "cat".to_owned();
+        let mut objects = vec![
+            ("CONTREE_TEST_TOKEN", token),
+            ("IMAGE", image.to_string()),
+            ("FILE", file.uuid.to_string()),
+            ("SHA256", file.sha256),
+            ("RUN", run.to_string()),
+        ];
+        // Those that stay until they are ended; one of them is fed.
+        request.command = "cat; sleep 3000".to_owned();
+        request.shell = true;
+        request.timeout = Some(3_600);
         request.stdin = Some(ClosableStreamRepr {
             value: String::new(),
             encoding: Encoding::Ascii,
             close: false,
         });
-        let running = client.spawn(&request).await.expect("a run").uuid;
-        Self {
-            token,
-            image: image.to_string(),
-            import: import.to_string(),
-            run: run.to_string(),
-            running: running.to_string(),
-            sha256: upload.expect("the upload succeeds").file.sha256,
+        for name in ["RUNNING", "FED", "KILLED", "CANCELLED"] {
+            let running = client.spawn(&request).await.expect("a run").uuid;
+            objects.push((name, running.to_string()));
         }
-    }
-
-    /// As the suite's settings name them.
-    fn named(&self) -> [(&'static str, &str); 6] {
-        [
-            ("CONTREE_TEST_TOKEN", &self.token),
-            ("IMAGE", &self.image),
-            ("IMPORT", &self.import),
-            ("RUN", &self.run),
-            ("RUNNING", &self.running),
-            ("SHA256", &self.sha256),
-        ]
+        Self(objects)
     }
 }
