@@ -196,6 +196,11 @@ impl Engine {
 
     /// The log of an operation that has ended, and its size; `completion` is its last event.
     pub(crate) async fn sealed_log(&self, stored: &Operation) -> Result<(PathBuf, u64), Error> {
+        // Its end is on record a moment before its log has it. Whoever ends it writes that
+        // itself; two that do would write it twice.
+        if let Some(live) = self.live_set().get(stored.id) {
+            live.ended.cancelled().await;
+        }
         let path = log::path(self.events_dir(), stored.id);
         let completion = completion(stored);
         let sealing = self.sealing().lock().await;

@@ -82,6 +82,45 @@ async fn privileged_cancel_at_each_stage() {
     bench.stop().await;
 }
 
+/// Whoever looks at an operation in the very moment of its end sees it whole, and its log has one
+/// end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn privileged_looked_at_while_it_ends() {
+    let bench = Bench::start_with(|config| config.limits.instance_max_concurrency = 1).await;
+    let Bench {
+        engine, identity, ..
+    } = &bench;
+    let base = bench.tiny().await;
+    let holder = bench.spawn(shell(base, "echo up; exec sleep 1000")).await;
+    bench.output(holder, 1, "up").await;
+
+    for _ in 0..100 {
+        let operation = bench.spawn(command(base, "true", &[])).await;
+        let watchers: Vec<_> = (0..3)
+            .map(|_| {
+                let (engine, identity) = (engine.clone(), identity.clone());
+                tokio::spawn(async move {
+                    loop {
+                        let shown = engine.operation(&identity, operation, false).await.unwrap();
+                        if shown.summary.status.is_terminal() {
+                            return shown.summary.status;
+                        }
+                    }
+                })
+            })
+            .collect();
+        engine.cancel(identity, operation).await.unwrap();
+        for watcher in watchers {
+            assert_eq!(watcher.await.unwrap(), OperationStatus::Cancelled);
+        }
+        let ends = bench.events(operation).await;
+        assert_eq!(ends.len(), 1, "{ends:?}");
+    }
+    engine.cancel(identity, holder).await.unwrap();
+    bench.finished(holder).await;
+    bench.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn privileged_too_much_written() {
     let bench = Bench::start().await;
