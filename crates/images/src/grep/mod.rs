@@ -5,7 +5,7 @@
 //! followed on the way, files with a NUL byte are skipped, UTF-16 with its mark is read as text.
 //! Two things differ. A file is skipped *whole* when a NUL byte is met anywhere in what is read of
 //! it, where ripgrep shows what it found before. And a line longer than [`MAX_LINE`] ends the
-//! search of its file.
+//! search of its file; for large patterns that is less ([`max_line`]).
 //!
 //! **Order.** Several threads take files from one [`Walk`] in turn and search them; what they find
 //! is put together in the order of the walk ([`gather`]). So the answer does not depend on who is
@@ -40,6 +40,12 @@ const MAX_ANSWER: usize = 16 << 20;
 const MAX_LINE: usize = 16 << 20;
 /// Bytes of all patterns compiled, and once more of what is worked out of them on the way.
 const MAX_REGEX: usize = 10 << 20;
+/// Sizes of compiled patterns that are told apart, in bytes, below [`MAX_REGEX`].
+const SMALLER_REGEXES: [usize; 4] = [16 << 10, 64 << 10, 256 << 10, 1 << 20];
+/// Most of a line times the size of the compiled patterns.
+const MAX_LINE_WORK: usize = 1 << 38;
+/// Bytes that are searched at a time where lines are short.
+const BUFFER: usize = 64 << 10;
 /// Threads that search for one request.
 const MAX_THREADS: usize = 4;
 
@@ -76,7 +82,7 @@ impl View {
     /// [`GrepError`]; for a path that is a pipe, a socket or a device there is none, and nothing
     /// is found in it.
     pub fn grep(&self, query: &GrepQuery, stop: &Stop) -> Result<GrepResult, GrepError> {
-        let matcher = matcher(query)?;
+        let (matcher, max_line) = matcher(query)?;
         let globs = globs(&query.globs)?;
         let roots = if query.paths.is_empty() {
             vec!["/".to_owned()]
@@ -95,7 +101,7 @@ impl View {
         let threads = std::thread::available_parallelism()
             .map_or(1, std::num::NonZero::get)
             .min(MAX_THREADS);
-        let worker = || Worker::new(&matcher, query, per_file, &gather, &feed).run();
+        let worker = || Worker::new(&matcher, max_line, query, per_file, &gather, &feed).run();
         std::thread::scope(|scope| {
             for _ in 1..threads {
                 scope.spawn(worker);
@@ -112,17 +118,29 @@ impl View {
     }
 }
 
-fn matcher(query: &GrepQuery) -> Result<RegexMatcher, GrepError> {
+/// Longest line for patterns of a size. In the worst case the engine goes through all of a pattern
+/// for each byte, and nothing can stop it in the middle of a line: with this it is a matter of
+/// seconds, where otherwise one search could go on for hours.
+fn max_line(size: usize) -> usize {
+    (MAX_LINE_WORK / size).clamp(BUFFER, MAX_LINE)
+}
+
+/// What searches, and the longest line that it is given.
+fn matcher(query: &GrepQuery) -> Result<(RegexMatcher, usize), GrepError> {
     let mut builder = RegexMatcherBuilder::new();
     builder
         .multi_line(true)
         .line_terminator(Some(b'\n'))
         .ban_byte(Some(0))
-        .size_limit(MAX_REGEX)
         .dfa_size_limit(MAX_REGEX)
         .case_insensitive(query.case == GrepCase::Insensitive)
         .case_smart(query.case == GrepCase::Smart);
-    builder.build_many(&query.patterns).map_err(|error| {
+    let mut build = |size| builder.size_limit(size).build_many(&query.patterns);
+    let size = SMALLER_REGEXES
+        .into_iter()
+        .find(|size| build(*size).is_ok());
+    let size = size.unwrap_or(MAX_REGEX);
+    let matcher = build(size).map_err(|error| {
         // Which of them it is comes out by trying each; when none is, all together are too large.
         let refused = |pattern: &String| builder.build(pattern).err().map(|e| (pattern.clone(), e));
         let (pattern, error) = query
@@ -134,7 +152,8 @@ fn matcher(query: &GrepQuery) -> Result<RegexMatcher, GrepError> {
             pattern,
             reason: reason(&error.to_string()),
         }
-    })
+    })?;
+    Ok((matcher, max_line(size)))
 }
 
 /// The sentence in the message of a regex error, which shows the pattern with a mark as well.

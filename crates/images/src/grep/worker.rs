@@ -14,9 +14,9 @@ use ignore::overrides::Override;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::Stop;
 use super::gather::{Found, Gather};
 use super::rows::Rows;
-use super::{MAX_LINE, Stop};
 use crate::cursor::open_regular;
 use crate::view::{PathError, Refused, Start, View};
 use crate::walk::{Step, Walk};
@@ -186,6 +186,7 @@ pub(super) struct Worker<'a> {
 impl<'a> Worker<'a> {
     pub(super) fn new(
         matcher: &'a RegexMatcher,
+        max_line: usize,
         query: &GrepQuery,
         per_file: u64,
         gather: &'a Gather<'a>,
@@ -194,7 +195,7 @@ impl<'a> Worker<'a> {
         let searcher = SearcherBuilder::new()
             .line_number(true)
             .binary_detection(BinaryDetection::quit(0))
-            .heap_limit(Some(MAX_LINE))
+            .heap_limit(Some(max_line))
             .before_context(query.before as usize)
             .after_context(query.after as usize)
             .max_matches(Some(per_file))

@@ -259,6 +259,26 @@ fn a_line_that_takes_long_ends_in_time() {
     assert!(result.truncated && result.matches.is_empty());
 }
 
+/// How long that takes is the product of the two, and it cannot be stopped within a line.
+#[test]
+fn lines_are_shorter_for_large_patterns() {
+    let world = world();
+    let layer = world.layer_with(|tree| {
+        let top = tree.top().unwrap();
+        let mut file = top.create_file(b"line", 0o644).unwrap();
+        file.write_all(&vec![b'x'; 2 << 20]).unwrap();
+        file.write_all(b" needle\n").unwrap();
+        let mut file = top.create_file(b"small", 0o644).unwrap();
+        file.write_all(b"needle\n").unwrap();
+    });
+    let view = world.view(&[layer]);
+    for (pattern, found) in [("needle", 2), ("needle|[01]{2000}y", 1)] {
+        let result = grep(&view, &query(pattern));
+        assert_eq!(result.matches.len(), found, "{pattern}");
+        assert_eq!(result.truncated, found < 2, "{pattern}");
+    }
+}
+
 /// While one file takes long, others are searched and wait for it, with paths that nobody can use.
 #[test]
 fn files_that_lie_deep_cost_little() {
