@@ -138,7 +138,7 @@ impl Engine {
         query: GrepQuery,
     ) -> Result<GrepResult, Error> {
         identity.require(Permission::List)?;
-        let _turn = SEARCHES
+        let turn = SEARCHES
             .acquire()
             .await
             .map_err(|error| Error::internal("searches have ended", error))?;
@@ -146,6 +146,8 @@ impl Engine {
         // Whoever asked may go away.
         let _called_when_dropped = CallOnDrop(stop.clone());
         self.look(identity, image, move |view, _ground| {
+            // A search that nobody waits for any more counts until it has noticed.
+            let _turn = turn;
             view.grep(&query, &stop)
         })
         .await?
