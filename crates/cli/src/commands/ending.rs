@@ -61,6 +61,16 @@ impl Told {
         }
     }
 
+    /// The image it made, if any.
+    pub(crate) fn image(&self) -> Option<String> {
+        let made = self
+            .operation
+            .result
+            .as_ref()
+            .and_then(|result| result.image);
+        made.map(|id| id.to_string())
+    }
+
     /// All that the server told.
     pub(crate) fn row(&self) -> Row {
         Row::read(&self.json).unwrap_or_else(|_| Row::of(&self.operation))

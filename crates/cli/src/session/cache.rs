@@ -101,6 +101,12 @@ impl Store {
         .await
     }
 
+    /// The runs of the session that were not waited for, in the order they were started.
+    pub(crate) async fn pending_runs(&mut self) -> Result<Vec<PendingRun>, Failure> {
+        let kind = format!("ops:{}", self.key);
+        Ok(self.recall("", &kind).await?.unwrap_or_default())
+    }
+
     /// Notes that this machine started an operation, before it is part of any history.
     pub(crate) async fn note_started(&mut self, operation: &str) -> Result<(), Failure> {
         let session = self.key.clone();

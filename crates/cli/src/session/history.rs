@@ -335,17 +335,21 @@ impl Store {
     }
 }
 
-struct NewEntry<'a> {
-    key: &'a str,
-    image: &'a str,
-    parent: Option<i64>,
-    kind: &'a str,
-    title: &'a str,
-    operation: &'a str,
+/// An entry that is not in the file yet.
+pub(super) struct NewEntry<'a> {
+    pub(super) key: &'a str,
+    pub(super) image: &'a str,
+    pub(super) parent: Option<i64>,
+    pub(super) kind: &'a str,
+    pub(super) title: &'a str,
+    pub(super) operation: &'a str,
 }
 
 impl NewEntry<'_> {
-    async fn add(&self, transaction: &mut SqliteTransaction<'_>) -> Result<i64, sqlx::Error> {
+    pub(super) async fn add(
+        &self,
+        transaction: &mut SqliteTransaction<'_>,
+    ) -> Result<i64, sqlx::Error> {
         sqlx::query_scalar(
             "INSERT INTO session_history \
              (session_key, image_uuid, parent_id, kind, title, operation_uuid) \
@@ -362,7 +366,8 @@ impl NewEntry<'_> {
     }
 }
 
-async fn set_tip(
+/// Gives a branch its tip, making the branch when it is new.
+pub(super) async fn set_tip(
     transaction: &mut SqliteTransaction<'_>,
     key: &str,
     branch: &str,

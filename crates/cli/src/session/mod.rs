@@ -23,6 +23,7 @@
 
 mod branches;
 mod cache;
+mod detached;
 mod env;
 mod history;
 mod key;
@@ -42,6 +43,7 @@ use crate::failure::{Doing as _, Failure};
 use crate::home::variable;
 
 pub(crate) use cache::PendingRun;
+pub(crate) use detached::{Left, Settled};
 pub(crate) use history::{Entry, Target};
 pub(crate) use key::session_key;
 

@@ -187,6 +187,60 @@ fn compat_0_9_4_runs_go_on_from_each_other() {
     assert_eq!(pair.theirs(&["run", "exit", "3"]).code(3).code, 3);
 }
 
+/// Ours adds the branch that has the result.
+#[test]
+fn compat_0_9_4_detached_runs_are_waited_for_alike() {
+    let pair = Pair::new();
+    let (theirs, ours) = ("theirs", "ours");
+    let shown = |key: &str| {
+        let mut rows = pair.both(&["-S", key, "session", "show"]);
+        let ids: Vec<Value> = rows.iter().map(|row| row["id"].clone()).collect();
+        for row in &mut rows {
+            // Steps of both sessions are numbered together.
+            let row = row.as_object_mut().unwrap();
+            row.remove("id");
+            row["parent_id"] = ids.iter().position(|id| *id == row["parent_id"]).into();
+            row["operation"] = (row["operation"] != "").into();
+            row["branches"] = row["branches"].as_str().unwrap().contains("main").into();
+            row.remove("created_at");
+        }
+        rows
+    };
+    // Each waits in a session of its own for what one or the other started.
+    let wait = |key: &str, code: i32| {
+        let args = ["-o", "json", "-S", key, "session", "wait"];
+        let mut rows = if key == ours {
+            pair.ours(&args)
+        } else {
+            pair.theirs(&args)
+        }
+        .code(code)
+        .rows();
+        for row in &mut rows {
+            let row = row.as_object_mut().unwrap();
+            row.remove("branch");
+            row.remove("uuid");
+        }
+        rows
+    };
+    for command in [&["echo", "x"][..], &["nothing"]] {
+        for key in [ours, theirs] {
+            pair.ours(&["-S", key, "use", BASE]).code(0);
+            let run = [&["-S", key, "run", "-d"], command].concat();
+            if command == ["echo", "x"] {
+                pair.theirs(&run)
+            } else {
+                pair.ours(&run)
+            }
+            .code(0);
+        }
+        let code = i32::from(command == ["nothing"]);
+        assert_eq!(wait(ours, code), wait(theirs, code));
+        assert_eq!(shown(ours), shown(theirs));
+        assert!(wait(ours, 0).is_empty() && wait(theirs, 0).is_empty());
+    }
+}
+
 #[test]
 fn compat_0_9_4_profiles_are_shared() {
     let pair = Pair::new();

@@ -225,3 +225,115 @@ fn many_at_once_lose_nothing() {
         assert_eq!(pair[1]["parent_id"], pair[0]["id"]);
     }
 }
+
+/// Starts a run that is not waited for; its id.
+fn detached(home: &Home, command: &[&str]) -> String {
+    let rows = home.rows(&[&["run", "-d"], command].concat());
+    rows[0]["uuid"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn waiting_goes_on_to_the_result_with_and_without_a_name() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["session", "wait"])
+        .code(1)
+        .says("No active session");
+    home.contree(&["use", "base:latest"]).code(0);
+    home.contree(&["session", "wait"])
+        .code(0)
+        .says("No active operations for this session.");
+    let first = detached(&home, &["echo", "first"]);
+    let row = &home.rows(&["session", "wait"])[0];
+    assert_eq!(row["uuid"], first.as_str());
+    assert_eq!(
+        (&row["title"], &row["exit_code"]),
+        (&"echo first".into(), &0.into())
+    );
+    assert_eq!(row["branch"], "main");
+    assert_eq!(field(&home, "current_image"), row["result_image_uuid"]);
+    assert_eq!(field(&home, "last_kind"), "run");
+
+    let second = detached(&home, &["echo", "second"]);
+    // Where one is does not change what the image holds.
+    home.contree(&["cd", "/srv"]).code(0);
+    let row = &home.rows(&["session", "wait", &second])[0];
+    assert_eq!(field(&home, "current_image"), row["result_image_uuid"]);
+    assert_eq!(field(&home, "last_title"), "echo second");
+    // Once: what was settled is only looked at.
+    let steps = titles(&home).len();
+    let again = &home.rows(&["session", "wait", &second, &first]);
+    assert_eq!((again.len(), &again[0]["branch"]), (2, &"".into()));
+    assert_eq!(titles(&home).len(), steps);
+    home.contree(&["session", "wait"]).code(0).says("No active");
+}
+
+#[test]
+fn a_detached_run_does_not_overwrite_a_newer_tip() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["use", "base:latest"]).code(0);
+    let late = detached(&home, &["echo", "late"]);
+    home.contree(&["run", "echo", "newer"]).code(0);
+    let tip = field(&home, "current_image");
+    let branch = format!("detached-{late}");
+    let ended = home
+        .contree(&["-o", "json", "session", "wait"])
+        .code(0)
+        .says("branch 'main' has moved")
+        .says(&format!("contree session checkout {branch}"));
+    assert_eq!(field(&home, "current_image"), tip, "the newer one stays");
+    let row = &ended.rows()[0];
+    assert_eq!(row["branch"], branch.as_str());
+    home.contree(&["session", "checkout", &branch]).code(0);
+    assert_eq!(field(&home, "current_image"), row["result_image_uuid"]);
+    assert_eq!(field(&home, "last_kind"), "run");
+
+    // Of two from one step the first is gone on to, the second is kept aside.
+    home.contree(&["session", "checkout", "main"]).code(0);
+    let one = detached(&home, &["echo", "1"]);
+    let two = detached(&home, &["echo", "2"]);
+    // Also when its branch is gone.
+    home.contree(&["session", "branch", "-U", &format!("detached-{two}")])
+        .code(0);
+    let rows = home.rows(&["session", "wait"]);
+    assert_eq!(rows[0]["uuid"], one.as_str());
+    assert_eq!(rows[0]["branch"], "main");
+    assert_eq!(rows[1]["branch"], format!("detached-{two}"));
+    assert_eq!(field(&home, "last_title"), "echo 1");
+}
+
+#[test]
+fn waiting_ends_with_the_runs_codes_and_leaves_failures_aside() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["use", "base:latest"]).code(0);
+    detached(&home, &["nothing"]);
+    detached(&home, &["-D", "echo"]);
+    let seven = detached(&home, &["exit", "7"]);
+    let ended = home
+        .contree(&["-o", "json", "session", "wait"])
+        .code(7)
+        .says("did not end with exit code 0");
+    let branches: Vec<Value> = ended
+        .rows()
+        .iter()
+        .map(|row| row["branch"].clone())
+        .collect();
+    assert_eq!(branches, ["", "", &format!("detached-{seven}")]);
+    assert_eq!(field(&home, "current_image"), BASE);
+
+    let asleep = detached(&home, &["sleep"]);
+    let child = home.start(&["session", "wait"], std::process::Stdio::null());
+    fake.wait_for_request(&format!("{asleep}/events"));
+    crate::interrupt(&child);
+    crate::home::Ended::of(child)
+        .code(1)
+        .says("User interrupted");
+    // It is waited for by whoever comes next.
+    home.contree(&["kill", &asleep]).code(0);
+    home.contree(&["session", "wait"])
+        .code(1)
+        .says("Waiting for 1 operation...");
+    home.contree(&["session", "wait", "nonsense"]).code(1);
+}

@@ -4,6 +4,7 @@ mod branch;
 mod move_tip;
 mod sessions;
 mod show;
+mod wait;
 
 use clap::{Args, Subcommand};
 
@@ -44,6 +45,7 @@ enum SessionCommand {
     Checkout(branch::CheckoutArgs),
     #[command(visible_alias = "rb")]
     Rollback(move_tip::RollbackArgs),
+    Wait(wait::WaitArgs),
     Use(sessions::UseArgs),
     #[command(visible_aliases = ["rm", "del"])]
     Delete(sessions::DeleteArgs),
@@ -64,6 +66,7 @@ pub(crate) async fn session(context: &Context, args: SessionArgs) -> Result<u8, 
         Some(SessionCommand::Branch(args)) => branch::branch(context, &mut store, args).await,
         Some(SessionCommand::Checkout(args)) => branch::checkout(context, &mut store, args).await,
         Some(SessionCommand::Rollback(args)) => move_tip::rollback(context, &mut store, args).await,
+        Some(SessionCommand::Wait(args)) => wait::wait(context, &mut store, args).await,
         Some(SessionCommand::Use(args)) => sessions::use_session(context, &mut store, args).await,
         Some(SessionCommand::Delete(args)) => sessions::delete(context, &mut store, args).await,
     }
