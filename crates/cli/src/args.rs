@@ -7,7 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
 use crate::commands::{
-    self, admin, auth, cat, cd, env, grep, images, kill, ls, operation, ps, run, session, show, tag,
+    self, admin, auth, cat, cd, cp, env, export, grep, images, kill, ls, operation, ps, run,
+    session, show, tag,
 };
 use crate::output::{Format, LogLevel};
 
@@ -110,6 +111,8 @@ pub(crate) enum Command {
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
     Grep(grep::GrepArgs),
+    Cp(cp::CpArgs),
+    Export(export::ExportArgs),
     Cd(cd::CdArgs),
     Env(env::EnvArgs),
     Ps(ps::PsArgs),

@@ -1,6 +1,7 @@
 //! Ctrl-C, counted. The first one asks nicely, the second one means it; what that is, is up to
 //! the command.
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 /// The Ctrl-C of this process, from the moment it is made.
@@ -14,9 +15,21 @@ impl Interrupts {
     /// Starts counting. From here on Ctrl-C no longer ends the process by itself.
     pub(crate) fn listen() -> Self {
         let (sender, count) = watch::channel(0);
+        let mut next = Box::pin(tokio::signal::ctrl_c());
+        // It is listened to from the first time that it is asked for, which is now; the task below
+        // may have to wait for its turn.
+        let mut heard = next.as_mut().now_or_never();
         tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            loop {
+                let is_heard = match heard.take() {
+                    Some(heard) => heard.is_ok(),
+                    None => next.as_mut().await.is_ok(),
+                };
+                if !is_heard {
+                    return;
+                }
                 sender.send_modify(|count| *count += 1);
+                next = Box::pin(tokio::signal::ctrl_c());
             }
         });
         Self { count, seen: 0 }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+    RETRY_AFTER,
+};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -233,6 +236,9 @@ impl Client {
         if let Some(accept) = call.accept {
             request = request.header(ACCEPT, accept);
         }
+        if call.accepts_gzip {
+            request = request.header(ACCEPT_ENCODING, "gzip");
+        }
         if let Some(id) = call.last_event_id {
             request = request.header("Last-Event-Id", id);
         }
@@ -350,6 +356,7 @@ pub(crate) struct Call {
     path: String,
     body: Option<Bytes>,
     accept: Option<&'static str>,
+    accepts_gzip: bool,
     last_event_id: Option<u64>,
     /// The one status that is a success; none: any 2xx.
     expected: Option<StatusCode>,
@@ -365,6 +372,7 @@ impl Call {
             path: path.into(),
             body: None,
             accept: None,
+            accepts_gzip: false,
             last_event_id: None,
             expected: None,
             repeatable,
@@ -407,6 +415,12 @@ impl Call {
 
     pub(crate) fn accept(mut self, media_type: &'static str) -> Self {
         self.accept = Some(media_type);
+        self
+    }
+
+    /// The answer may be compressed; nothing here unpacks it.
+    pub(crate) fn accept_gzip(mut self) -> Self {
+        self.accepts_gzip = true;
         self
     }
 
@@ -478,6 +492,13 @@ impl Download {
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.response.content_length()
+    }
+
+    /// Whether what comes is compressed with gzip.
+    #[must_use]
+    pub fn is_gzip(&self) -> bool {
+        let coding = self.response.headers().get(CONTENT_ENCODING);
+        coding.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"gzip"))
     }
 
     /// The next piece; `None` when the file is complete.

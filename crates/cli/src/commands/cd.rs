@@ -48,7 +48,7 @@ pub(crate) async fn cd(context: &Context, args: CdArgs) -> Result<u8, Failure> {
 }
 
 /// The folder that a path is in.
-fn parent(path: &str) -> &str {
+pub(super) fn parent(path: &str) -> &str {
     match path.rsplit_once('/') {
         Some(("", _)) | None => "/",
         Some((parent, _)) => parent,

@@ -5,10 +5,12 @@ pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod cat;
 pub(crate) mod cd;
+pub(crate) mod cp;
 #[cfg(target_os = "linux")]
 pub(crate) mod doctor;
 mod ending;
 pub(crate) mod env;
+pub(crate) mod export;
 pub(crate) mod grep;
 pub(crate) mod images;
 pub(crate) mod kill;
@@ -22,6 +24,7 @@ pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod show;
 pub(crate) mod tag;
+mod transfer;
 pub(crate) mod r#use;
 
 use crate::args::{Command, Globals};
@@ -47,6 +50,8 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         Command::Ls(args) => ls::ls(context, args).await,
         Command::Cat(args) => cat::cat(context, args).await,
         Command::Grep(args) => grep::grep(context, args).await,
+        Command::Cp(args) => cp::cp(context, args).await,
+        Command::Export(args) => export::export(context, args).await,
         Command::Cd(args) => cd::cd(context, args).await,
         Command::Env(args) => env::env(context, args).await,
         Command::Ps(args) => ps::ps(context, args).await,

@@ -404,3 +404,35 @@ fn compat_0_9_4_images_are_looked_into_alike() {
     pair.same(&["cat", "/srv"], 1);
     pair.same(&["cat"], 2);
 }
+
+#[test]
+fn compat_0_9_4_files_and_archives_are_brought_alike() {
+    let pair = Pair::new();
+    pair.ours(&["use", BASE]).code(0);
+    pair.ours(&["cd", "/srv"]).code(0);
+    let left = |name: &str| std::fs::read(pair.home.folder.path().join(name)).unwrap();
+    // Both to one file, one after the other, so what is compared is what each left.
+    let same_file = |args: &[&str], name: &str| {
+        pair.ours(args).code(0);
+        let ours = left(name);
+        pair.theirs(args).code(0);
+        assert!(ours == left(name), "contree {}", args.join(" "));
+    };
+    same_file(&["cp", "long", "x"], "x");
+    same_file(&["cp", "/srv/data", "."], "data");
+    same_file(&["export", "-F", "a.tgz"], "a.tgz");
+    same_file(&["export", ".", "-F", "a.tar"], "a.tar");
+    same_file(&["export", "/srv/packed", "--decompress", "-F", "a"], "a");
+    pair.same(&["export", "/srv", "--decompress"], 0);
+    pair.same(&["-o", "json", "export", "/srv/packed"], 0);
+    for wrong in [
+        &["cp", "none", "y"][..],
+        &["cp", "/srv", "y"],
+        &["cp", "data", "none/y"],
+        &["export", "/none"],
+        &["export", "/none", "-F", "y"],
+    ] {
+        pair.same(wrong, 1);
+    }
+    assert!(!pair.home.folder.path().join("y").exists());
+}

@@ -84,11 +84,13 @@ pub(crate) async fn archive(Query(params): Params, headers: HeaderMap) -> Respon
 }
 
 fn broken() -> Response {
-    let parts = [
-        Ok(Bytes::from_static(b"only the first")),
-        Err(std::io::Error::other("the server is gone")),
-    ];
-    Body::from_stream(stream::iter(parts)).into_response()
+    let first = stream::once(std::future::ready(Ok(Bytes::from_static(b"only this"))));
+    let gone = stream::once(async {
+        // What came before is sent while this waits.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("the server is gone"))
+    });
+    Body::from_stream(stream::StreamExt::chain(first, gone)).into_response()
 }
 
 fn flood() -> Response {

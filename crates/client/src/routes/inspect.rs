@@ -92,6 +92,19 @@ impl Client {
         Ok(Download::new(self, &call, response))
     }
 
+    /// The same, compressed with gzip where the server can: [`Download::is_gzip`] tells. The bytes
+    /// come as they are sent, so those of a compressed archive are a `.tar.gz`.
+    ///
+    /// # Errors
+    /// As [`Client::archive`].
+    pub async fn archive_gzip(&self, id: ImageId, path: &str) -> Result<Download, Error> {
+        let call = Call::get(format!("/inspect/{id}/archive"))
+            .query("path", path)
+            .accept_gzip();
+        let response = self.response(&call).await?;
+        Ok(Download::new(self, &call, response))
+    }
+
     /// `GET /inspect/{uuid}/grep`: lines that match, in files of the image.
     ///
     /// # Errors
