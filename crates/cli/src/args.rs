@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
 use crate::commands::{
-    self, admin, auth, cat, cd, cp, env, export, grep, images, kill, ls, operation, ps, run,
+    self, admin, auth, cat, cd, cp, env, export, file, grep, images, kill, ls, operation, ps, run,
     session, show, tag,
 };
 use crate::output::{Format, LogLevel};
@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Export(export::ExportArgs),
     Cd(cd::CdArgs),
     Env(env::EnvArgs),
+    #[command(visible_alias = "f")]
+    File(file::FileArgs),
     Ps(ps::PsArgs),
     Show(show::ShowArgs),
     Kill(kill::KillArgs),

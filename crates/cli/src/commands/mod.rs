@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 mod ending;
 pub(crate) mod env;
 pub(crate) mod export;
+pub(crate) mod file;
 pub(crate) mod grep;
 pub(crate) mod images;
 pub(crate) mod kill;
@@ -57,6 +58,7 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         Command::Ps(args) => ps::ps(context, args).await,
         Command::Show(args) => show::show(context, args).await,
         Command::Kill(args) => kill::kill(context, args).await,
+        Command::File(args) => file::file(context, args).await,
         Command::Operation(args) => operation::operation(context, args).await,
         Command::Admin(args) => admin::admin(context, args).await,
     }

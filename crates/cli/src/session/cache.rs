@@ -10,8 +10,9 @@
 //! | empty | `ops:SESSION` | runs that were not waited for |
 //! | empty | `local_file:UUID` | an uploaded file, by the state of the local one |
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read as _, Write as _};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -105,6 +106,57 @@ impl Store {
     pub(crate) async fn pending_runs(&mut self) -> Result<Vec<PendingRun>, Failure> {
         let kind = format!("ops:{}", self.key);
         Ok(self.recall("", &kind).await?.unwrap_or_default())
+    }
+
+    /// Where this machine's uploads came from, a path or a URL, by their ids.
+    pub(crate) async fn upload_sources(&mut self) -> Result<HashMap<String, String>, Failure> {
+        #[derive(Deserialize)]
+        struct Upload {
+            uuid: String,
+            local_path: Option<String>,
+            url: Option<String>,
+        }
+        let values: Vec<String> =
+            sqlx::query_scalar("SELECT value FROM image_cache WHERE kind LIKE 'local_file:%'")
+                .fetch_all(&mut *self.connection)
+                .await
+                .doing(|| self.unreadable())?;
+        let uploads = values
+            .iter()
+            .filter_map(|value| serde_json::from_str::<Upload>(&decode(value)?).ok());
+        Ok(uploads
+            .filter_map(|upload| Some((upload.uuid, upload.local_path.or(upload.url)?)))
+            .collect())
+    }
+
+    /// Notes that a local file was uploaded: for [`Store::upload_sources`], and for the other
+    /// program, which then does not upload it again while it stays as it is.
+    #[cfg(unix)]
+    pub(crate) async fn note_upload(&mut self, path: &Path, file: &str) -> Result<(), Failure> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let (Ok(path), Ok(metadata)) = (std::path::absolute(path), std::fs::metadata(path)) else {
+            return Ok(());
+        };
+        let Some(path) = path.to_str() else {
+            return Ok(());
+        };
+        let mtime =
+            i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        let state = format!("{path}:{}:{mtime}:{}", metadata.ino(), metadata.len());
+        let name = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, state.as_bytes());
+        let uploaded_at = jiff::Timestamp::now().as_second();
+        let value = serde_json::json!({
+            "uuid": file, "uploaded_at": uploaded_at, "local_path": path,
+        });
+        self.remember("", &format!("local_file:{name}"), &value)
+            .await
+    }
+
+    /// Not noted where files have no identity.
+    #[cfg(not(unix))]
+    pub(crate) async fn note_upload(&mut self, _: &Path, _: &str) -> Result<(), Failure> {
+        Ok(())
     }
 
     /// Notes that this machine started an operation, before it is part of any history.

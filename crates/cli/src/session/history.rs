@@ -85,31 +85,34 @@ impl Store {
     ) -> Result<i64, Failure> {
         let key = self.key.clone();
         self.write(async |transaction| {
-            let tip: Option<(i64, String)> = sqlx::query_as(
-                "SELECT b.history_id, s.active_branch FROM session_state s \
-                 JOIN session_branches b \
-                 ON b.session_key = s.session_key AND b.branch_name = s.active_branch \
-                 WHERE s.session_key = $1",
+            append(transaction, &key, image, kind, title, operation).await
+        })
+        .await
+    }
+
+    /// Puts an uploaded file into the next run: a step of its own, taken back like any other. It
+    /// will be root's, with mode 0644.
+    pub(crate) async fn stage_file(
+        &mut self,
+        image: &str,
+        title: &str,
+        path: &str,
+        file: &str,
+    ) -> Result<(), Failure> {
+        let key = self.key.clone();
+        self.write(async |transaction| {
+            let id = append(transaction, &key, image, Kind::File, title, "").await?;
+            sqlx::query(
+                "INSERT INTO session_files \
+                 (history_id, instance_path, file_uuid, uid, gid, mode) \
+                 VALUES ($1, $2, $3, 0, 0, '0644')",
             )
-            .bind(&key)
-            .fetch_optional(&mut **transaction)
-            .await?;
-            let (parent, branch) = match tip {
-                Some((parent, branch)) => (Some(parent), branch),
-                None => (None, "main".to_owned()),
-            };
-            let entry = NewEntry {
-                key: &key,
-                image,
-                parent,
-                kind: kind.name(),
-                title,
-                operation,
-            };
-            let id = entry.add(transaction).await?;
-            set_tip(transaction, &key, &branch, id).await?;
-            touch(transaction, &key).await?;
-            Ok(id)
+            .bind(id)
+            .bind(path)
+            .bind(file)
+            .execute(&mut **transaction)
+            .await
+            .map(drop)
         })
         .await
     }
@@ -333,6 +336,42 @@ impl Store {
         let tip = self.tip(&branch).await?;
         self.ancestors(tip.id, i64::MAX).await
     }
+}
+
+/// Adds an entry at the tip of the active branch and moves the tip, beginning the session if need be.
+async fn append(
+    transaction: &mut SqliteTransaction<'_>,
+    key: &str,
+    image: &str,
+    kind: Kind,
+    title: &str,
+    operation: &str,
+) -> Result<i64, sqlx::Error> {
+    let tip: Option<(i64, String)> = sqlx::query_as(
+        "SELECT b.history_id, s.active_branch FROM session_state s \
+         JOIN session_branches b \
+         ON b.session_key = s.session_key AND b.branch_name = s.active_branch \
+         WHERE s.session_key = $1",
+    )
+    .bind(key)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let (parent, branch) = match tip {
+        Some((parent, branch)) => (Some(parent), branch),
+        None => (None, "main".to_owned()),
+    };
+    let entry = NewEntry {
+        key,
+        image,
+        parent,
+        kind: kind.name(),
+        title,
+        operation,
+    };
+    let id = entry.add(transaction).await?;
+    set_tip(transaction, key, &branch, id).await?;
+    touch(transaction, key).await?;
+    Ok(id)
 }
 
 /// An entry that is not in the file yet.

@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     SessionUse,
     /// The working directory changed; the title is the new one.
     Cd,
+    /// A file was put into the next run.
+    File,
 }
 
 impl Kind {
@@ -67,6 +69,7 @@ impl Kind {
             Self::Run => "run",
             Self::SessionUse => "session use",
             Self::Cd => "cd",
+            Self::File => "file",
         }
     }
 }

@@ -436,3 +436,36 @@ fn compat_0_9_4_files_and_archives_are_brought_alike() {
     }
     assert!(!pair.home.folder.path().join("y").exists());
 }
+
+#[test]
+fn compat_0_9_4_files_wait_for_the_same_run() {
+    let pair = Pair::new();
+    std::fs::write(pair.home.folder.path().join("a"), "a").unwrap();
+    pair.theirs(&["use", BASE]).code(0);
+    pair.theirs(&["file", "cp", "a", "/theirs"]).code(0);
+    pair.ours(&["file", "cp", "a", "/ours"]).code(0);
+    pair.theirs(&["file", "edit", "-E", "echo x >", "/edited"])
+        .code(0);
+    pair.ours(&["file", "e", "-E", "echo y >", "/edited"])
+        .code(0);
+    pair.ours(&["file", "cp", "none", "/x"]).code(1);
+    pair.theirs(&["file", "cp", "none", "/x"]).code(1);
+    assert_eq!(pair.both(&["session", "show"]).len(), 5);
+    // What each takes along is what both put there.
+    pair.theirs(&["run", "-D", "echo"]).code(0);
+    pair.ours(&["run", "-D", "echo"]).code(0);
+    let bodies = pair._fake.bodies();
+    assert_eq!(bodies[0]["files"], bodies[1]["files"]);
+    assert_eq!(bodies[0]["files"].as_object().unwrap().len(), 3);
+    pair.ours(&["run", "-F", "a:/x", "echo"]).code(0);
+    // Uploaded by ours, and known to the other as the same local file.
+    let asked = pair._fake.requests().len();
+    pair.theirs(&["run", "-F", "a:/x", "echo"]).code(0);
+    assert!(
+        !pair._fake.requests()[asked..]
+            .iter()
+            .any(|r| r.contains("/files"))
+    );
+    assert_eq!(pair.both(&["file", "ls"]).len(), 3);
+    pair.both(&["file", "list", "-q", "--limit", "2"]);
+}

@@ -182,7 +182,7 @@ impl Fake {
             .route("/inspect/{id}/download", get(fake_image::download))
             .route("/inspect/{id}/archive", get(fake_image::archive))
             .route("/inspect/{id}/grep", get(fake_image::grep))
-            .route("/files", post(upload))
+            .route("/files", get(files).post(upload))
             .route("/files/{sha256}", get(find_file))
             .route("/instances", post(spawn))
             .route("/operations", get(operations))
@@ -335,6 +335,20 @@ async fn find(State(app): State<App>, Query(params): Params) -> Response {
         Some(id) => (StatusCode::FOUND, [("location", format!("{id}/"))]).into_response(),
         None => failed(404, "no image has this tag"),
     }
+}
+
+async fn files(State(app): State<App>) -> Json<Value> {
+    let files: Vec<Value> = app.with(|shared| {
+        let files = shared.files.iter();
+        files
+            .map(|(sha256, bytes)| {
+                json!({"uuid": uuid(b"file", sha256), "sha256": sha256, "size": bytes.len(),
+                    "created_at": "2026-06-08T20:00:00.000001+00:00",
+                    "updated_at": "2026-06-08T20:00:00.000001+00:00"})
+            })
+            .collect()
+    });
+    Json(json!({ "files": files }))
 }
 
 async fn find_file(State(app): State<App>, Path(sha256): Path<String>) -> Response {

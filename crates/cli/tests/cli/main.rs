@@ -10,6 +10,7 @@ mod compat;
 mod export;
 mod fake;
 mod fake_image;
+mod files;
 mod home;
 mod images;
 mod inspect;

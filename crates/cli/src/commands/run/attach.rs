@@ -15,6 +15,7 @@ use super::RunArgs;
 use crate::context::Context;
 use crate::failure::{Doing as _, Failure};
 use crate::home::variable;
+use crate::session::Store;
 
 /// Names that are left out of folders, at any depth.
 const EXCLUDES: [&str; 9] = [
@@ -56,6 +57,7 @@ struct Attachment {
 pub(super) async fn attach(
     context: &Context,
     client: &Client,
+    store: &mut Store,
     args: &RunArgs,
 ) -> Result<BTreeMap<String, AttachedFile>, Failure> {
     let mut attachments = Vec::new();
@@ -85,12 +87,18 @@ pub(super) async fn attach(
             gid,
             mode: Some(format!("{mode:04o}")),
         };
-        Ok::<_, Failure>((inside, file))
+        Ok::<_, Failure>((attachment.host, inside, file))
     });
-    futures_util::stream::iter(uploads)
+    let uploaded: Vec<_> = futures_util::stream::iter(uploads)
         .buffer_unordered(concurrency)
         .try_collect()
-        .await
+        .await?;
+    let mut files = BTreeMap::new();
+    for (host, inside, file) in uploaded {
+        store.note_upload(&host, &file.uuid.to_string()).await?;
+        files.insert(inside, file);
+    }
+    Ok(files)
 }
 
 impl Spec {

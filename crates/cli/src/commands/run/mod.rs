@@ -120,7 +120,7 @@ pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Failure>
         }
         None => reference::resolve(&client, &store.active().await?.current_image).await?,
     };
-    let files = attach::attach(context, &client, &args).await?;
+    let files = attach::attach(context, &client, &mut store, &args).await?;
     let (mut request, env) = request::build(&mut store, &args, image, files).await?;
 
     // From here on there may be a run to be cancelled.
