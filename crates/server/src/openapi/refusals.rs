@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use contree_api::ErrorBody;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{IntoResponses, PartialSchema, ToResponse, ToSchema};
 
@@ -12,13 +14,14 @@ pub(super) fn schema() -> (String, RefOr<Schema>) {
 }
 
 /// All of them.
-pub(super) fn all() -> [(&'static str, RefOr<Response>); 6] {
+pub(super) fn all() -> [(&'static str, RefOr<Response>); 7] {
     [
         super::named::<BadRequest>(),
         super::named::<Unauthorized>(),
         super::named::<Forbidden>(),
         super::named::<NotFound>(),
         super::named::<Conflict>(),
+        super::named::<TooEarly>(),
         super::named::<Refusal>(),
     ]
 }
@@ -73,14 +76,36 @@ refusal!(
      now. With 429 and 503 comes `Retry-After`."
 );
 
+/// 425.
+pub(crate) struct TooEarly;
+
+impl<'r> ToResponse<'r> for TooEarly {
+    fn response() -> (&'r str, RefOr<Response>) {
+        let seconds = ObjectBuilder::new().schema_type(Type::Integer);
+        let retry_after = HeaderBuilder::new()
+            .schema(Some(seconds))
+            .description(Some("Seconds after which to try again."));
+        let response = ResponseBuilder::from(refused(
+            "The operation still waits for its turn; nothing was done. From `ASSIGNED` on such \
+             requests are held until its sandbox is up.",
+        ))
+        .header("Retry-After", retry_after.build());
+        ("TooEarly", response.into())
+    }
+}
+
 fn described(description: &str) -> RefOr<Response> {
+    refused(description).into()
+}
+
+fn refused(description: &str) -> Response {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(ErrorBody::name())))
         .build();
     ResponseBuilder::new()
         .description(description)
         .content("application/json", content)
-        .into()
+        .build()
 }
 
 fn reference<T: for<'r> ToResponse<'r>>() -> RefOr<Response> {

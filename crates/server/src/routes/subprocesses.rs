@@ -17,7 +17,7 @@ use super::operations::location;
 use crate::app::App;
 use crate::http::{ApiError, Caller, Ids, Query, read_json};
 use crate::openapi::parameters;
-use crate::openapi::refusals::{Conflict, RefusedOrMissing};
+use crate::openapi::refusals::{Conflict, RefusedOrMissing, TooEarly};
 
 /// Clients send up to 512 KiB of bytes at a time, which is about 700 KiB as base64.
 const MAX_CHUNK_BODY: u64 = 8 * 1024 * 1024;
@@ -54,16 +54,10 @@ type Created<T> = (StatusCode, [(HeaderName, String); 1], Json<T>);
             headers(("Location" = String, description = "Where its result is.")),
         ),
         (status = 409, response = Conflict),
-        (
-            status = 425,
-            description = "Part of the contract; this server holds the request instead until the \
-                           run can take it.",
-            headers(("Retry-After" = i64, description = "Seconds after which to try again.")),
-        ),
+        (status = 425, response = TooEarly),
         (
             status = 504,
-            description = "The sandbox did not answer in time. The process may have been started: \
-                           its `spawn` event tells.",
+            description = "Part of the contract; never answered by this server.",
             body = ErrorBody,
         ),
         RefusedOrMissing,
@@ -99,12 +93,7 @@ async fn create(
     params(("operationId" = OperationId, Path, description = "The operation."), parameters::SpidInPath),
     responses(
         (status = 200, description = "Its result so far.", body = InstanceResult),
-        (
-            status = 425,
-            description = "Part of the contract; this server holds the request instead until the \
-                           run can take it.",
-            headers(("Retry-After" = i64, description = "Seconds after which to try again.")),
-        ),
+        (status = 425, response = TooEarly),
         RefusedOrMissing,
     )
 )]
@@ -133,12 +122,7 @@ async fn result(
     responses(
         (status = 204, description = "The signal is sent."),
         (status = 409, response = Conflict),
-        (
-            status = 425,
-            description = "Part of the contract; this server holds the request instead until the \
-                           run can take it.",
-            headers(("Retry-After" = i64, description = "Seconds after which to try again.")),
-        ),
+        (status = 425, response = TooEarly),
         RefusedOrMissing,
     )
 )]
@@ -170,12 +154,7 @@ async fn kill(
         (status = 204, description = "The bytes are written, and the input closed if so asked."),
         (status = 409, response = Conflict),
         (status = 410, description = "Part of the contract; this server answers 409 instead."),
-        (
-            status = 425,
-            description = "Part of the contract; this server holds the request instead until the \
-                           run can take it.",
-            headers(("Retry-After" = i64, description = "Seconds after which to try again.")),
-        ),
+        (status = 425, response = TooEarly),
         (status = 501, description = "Part of the contract; never answered by this server."),
         (
             status = 504,
