@@ -1,5 +1,8 @@
 //! The everyday commands against a real server.
 
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
 use contree_e2e::rootfs::Tiny;
 use contree_e2e::{Contree, Server, Settings};
 
@@ -110,6 +113,91 @@ async fn privileged_images_are_looked_into_without_running() {
     contree.line("cat /data/none").ends_with(1);
     contree.line("cat /data").ends_with(1);
     contree.line("ls /data/none").ends_with(1);
+}
+
+#[tokio::test]
+async fn privileged_files_are_found_and_brought_home() {
+    let (_server, contree) = tiny_session().await;
+    contree
+        .run(&[
+            "run",
+            "-s",
+            "mkdir -p /data/deep && echo 'hello world' > /data/a && echo Hello > /data/deep/b.txt \
+             && head -c 300000 /dev/urandom > /data/deep/blob",
+        ])
+        .succeeds();
+    contree.line("cd /data").succeeds();
+    contree.line("env GREETING=hi").succeeds();
+    contree.line("run pwd").succeeds().shows("/data");
+    contree.line("run printenv GREETING").succeeds().shows("hi");
+    contree
+        .line("cd none")
+        .ends_with(1)
+        .complains("no such directory");
+    contree.line("cd a").ends_with(1);
+
+    let found = contree.line("grep hello").succeeds();
+    assert_eq!(found.stdout, "/data/a:1:hello world\n");
+    let found = contree
+        .line("grep --case insensitive --glob *.txt hello / /data/deep")
+        .succeeds();
+    assert_eq!(found.stdout, "/data/deep/b.txt:1:Hello\n".repeat(2));
+    contree.line("grep nothing-like-it").ends_with(1);
+    contree
+        .line("grep ( /data")
+        .ends_with(1)
+        .complains("pattern");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    let read = |name: &str| std::fs::read(here(name)).expect("the file");
+    contree.run(&["cp", "deep/blob", &here("")]).succeeds();
+    let inside = contree.line("run sha256sum deep/blob").succeeds();
+    assert!(inside.stdout.starts_with(&sha256(&read("blob"))));
+    contree
+        .run(&["cp", "deep", &here("deep")])
+        .ends_with(1)
+        .complains("contree export /data/deep");
+
+    contree
+        .run(&["export", ".", "-F", &here("data.tar.gz")])
+        .succeeds();
+    contree.run(&["export", "-F", &here("all.tar")]).succeeds();
+    let printed = contree
+        .command(&["export", "deep", "--decompress"])
+        .output()
+        .expect("contree starts");
+    let packed = read("data.tar.gz");
+    let files = files_of(flate2::read::GzDecoder::new(&packed[..]));
+    assert_eq!(
+        files.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["data/a", "data/deep/b.txt", "data/deep/blob"]
+    );
+    assert_eq!(files["data/a"], b"hello world\n");
+    assert!(files["data/deep/blob"] == read("blob"));
+    assert!(files_of(&read("all.tar")[..])["data/deep/blob"] == read("blob"));
+    assert_eq!(files_of(&printed.stdout[..])["deep/b.txt"], b"Hello\n");
+
+    // Where the session was before.
+    contree.line("session rollback -- -3").succeeds();
+    assert_eq!(contree.line("cd").succeeds().stdout, "/data\n");
+    contree.line("session rollback").succeeds();
+    assert_eq!(contree.line("cd").succeeds().stdout, "/\n");
+}
+
+/// The plain files of an archive.
+fn files_of(archive: impl std::io::Read) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(archive).entries().expect("an archive") {
+        let mut entry = entry.expect("an entry");
+        if entry.header().entry_type().is_file() {
+            let name = entry.path().expect("a name").display().to_string();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).expect("its content");
+            files.insert(name, content);
+        }
+    }
+    files
 }
 
 fn image_of(row: &str) -> Vec<&str> {
