@@ -71,6 +71,9 @@ struct Inner {
     tasks: TaskTracker,
     /// Held while the log of an operation that has ended is looked at or mended.
     sealing: tokio::sync::Mutex<()>,
+    /// Held for reading while an upload gets its name and its record, for writing while files
+    /// that nobody used lose theirs: the same content may come again in that moment.
+    naming_files: tokio::sync::RwLock<()>,
     draining: CancellationToken,
     shutdown: CancellationToken,
     lock: DataLock,
@@ -274,6 +277,7 @@ impl Engine {
             import_locks: ImportLocks::default(),
             machine: Machine::of_host(),
             sealing: tokio::sync::Mutex::default(),
+            naming_files: tokio::sync::RwLock::default(),
             draining: CancellationToken::new(),
             shutdown,
             config,
@@ -443,6 +447,10 @@ impl Engine {
 
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.inner.tasks
+    }
+
+    pub(crate) fn naming_files(&self) -> &tokio::sync::RwLock<()> {
+        &self.inner.naming_files
     }
 
     pub(crate) fn sealing(&self) -> &tokio::sync::Mutex<()> {

@@ -49,6 +49,7 @@ impl Upload {
         let written = self.writer.finish();
         let (sha256, size) = (written.sha256().to_owned(), written.size());
         let id = file_id(self.project, &sha256);
+        let _naming = self.engine.naming_files().read().await;
         written.commit(id).map_err(store_error)?;
         self.engine
             .sync()
@@ -171,7 +172,7 @@ impl Engine {
         files: Vec<FileId>,
         unknown: impl Fn(FileId) -> Option<String>,
     ) -> Result<(), Error> {
-        let known = self.records().known_files(project, &files).await?;
+        let known = self.records().known_files(Some(project), &files).await?;
         if let Some(&missing) = files.iter().find(|file| !known.contains(file)) {
             return Err(Error::not_found(unknown(missing).unwrap_or_default()));
         }

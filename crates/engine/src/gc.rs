@@ -204,15 +204,18 @@ impl Engine {
             if files.is_empty() {
                 return Ok(removed);
             }
+            let alone = self.naming_files().write().await;
             let change = Change::RemoveFiles {
                 files: files.clone(),
                 unused_since,
             };
-            let some = self.records().apply(change, false).await?;
-            for file in files {
-                self.store().remove_file(file)?;
+            removed += self.records().apply(change, false).await?;
+            // Those that were used after they had been listed are still on record.
+            let kept = self.records().known_files(None, &files).await?;
+            for file in files.iter().filter(|file| !kept.contains(file)) {
+                self.store().remove_file(*file)?;
             }
-            removed += some;
+            drop(alone);
         }
     }
 }

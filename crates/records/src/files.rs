@@ -174,19 +174,23 @@ impl Records {
             .collect()
     }
 
-    /// Of these files, those that the project has.
+    /// Of these files, those that the project has; without one, those that any has.
     ///
     /// # Errors
     /// [`Error::Query`] when the database fails.
     pub async fn known_files(
         &self,
-        project: ProjectId,
+        project: Option<ProjectId>,
         files: &[FileId],
     ) -> Result<HashSet<FileId>, Error> {
         let mut known = HashSet::with_capacity(files.len());
         for some in files.chunks(IDS_AT_ONCE) {
-            let mut query = QueryBuilder::new("SELECT id FROM files WHERE project = ");
-            query.push_bind(project.to_string()).push(" AND id IN (");
+            let mut query = QueryBuilder::new("SELECT id FROM files WHERE ");
+            if let Some(project) = project {
+                query.push("project = ").push_bind(project.to_string());
+                query.push(" AND ");
+            }
+            query.push("id IN (");
             let mut ids = query.separated(", ");
             for id in some {
                 ids.push_bind(id.to_string());

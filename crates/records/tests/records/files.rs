@@ -45,11 +45,11 @@ async fn files_by_content() {
     );
 
     let asked = [file.uuid, FileId::new()];
-    let known = records.known_files(project, &asked).await.unwrap();
+    let known = records.known_files(Some(project), &asked).await.unwrap();
     assert_eq!(known.into_iter().collect::<Vec<_>>(), [file.uuid]);
     assert!(
         records
-            .known_files(PUBLIC, &asked)
+            .known_files(Some(PUBLIC), &asked)
             .await
             .unwrap()
             .is_empty()
@@ -70,5 +70,8 @@ async fn files_by_content() {
         unused_since: at(second),
     };
     assert_eq!(records.apply(remove(400), false).await.unwrap(), 0);
+    let known = async || records.known_files(None, &asked).await.unwrap();
+    assert_eq!(known().await.into_iter().collect::<Vec<_>>(), [file.uuid]);
     assert_eq!(records.apply(remove(501), false).await.unwrap(), 1);
+    assert!(known().await.is_empty());
 }
