@@ -6,6 +6,7 @@ mod branches;
 mod command_line;
 mod crashes;
 mod crowds;
+mod detached;
 mod environments;
 mod errors;
 mod events;

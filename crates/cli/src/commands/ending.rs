@@ -76,10 +76,15 @@ impl Told {
         Row::read(&self.json).unwrap_or_else(|_| Row::of(&self.operation))
     }
 
-    /// What waiting for it ends with: the command's exit code, as `run` does it.
+    /// What waiting for it ends with: the command's exit code, 255 for one that was killed as `run`
+    /// has it, and 1 for an operation that itself came to nothing.
     pub(crate) fn outcome(&self) -> u8 {
-        let code = self.exit_code().map_or(0, |code| code.to_le_bytes()[0]);
-        code.max(u8::from(self.status() != OperationStatus::Success))
+        let code = self.exit_code().unwrap_or(0);
+        if self.status() == OperationStatus::Success {
+            code.to_le_bytes()[0]
+        } else {
+            u8::try_from(code).unwrap_or(1).max(1)
+        }
     }
 }
 
