@@ -47,6 +47,10 @@ fn again_apart() {
     assert!(status.success(), "the test apart ended with {status}");
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "the summary belongs to the run's record"
+)]
 async fn call_all(published: &Path, schemathesis: &Path) {
     // Imports that can reach nothing try for a while; none shall wait for the others.
     let server = Server::start(Settings::with(&["--images-import-max-concurrency", "1000"]));
