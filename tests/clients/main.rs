@@ -2,6 +2,8 @@
 //!
 //! Each module runs one pytest suite of this project's own, a folder beside it, which walks
 //! through what the client offers. What the suites print is shown at the end of the test run.
+//! Two more hold the server to the contract that those clients were made from: its own document is
+//! compared with it, and schemathesis calls all of it.
 
 mod contract;
 mod contree_cli;
