@@ -86,9 +86,16 @@ impl FromRequestParts<App> for Administrator {
 
 fn bearer(parts: &Parts) -> Result<&str, ApiError> {
     let unauthorized = |message: &str| ApiError::new(ErrorKind::Unauthorized, message);
-    let header = parts.headers.get(AUTHORIZATION).ok_or_else(|| {
+    let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
+    let header = headers.next().ok_or_else(|| {
         unauthorized("no token; send it as the header \"Authorization: Bearer TOKEN\"")
     })?;
+    // A proxy in front may have looked at the other.
+    if headers.next().is_some() {
+        return Err(unauthorized(
+            "the header Authorization is there more than once; send one token",
+        ));
+    }
     header
         .to_str()
         .ok()

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::routing::head;
 use contree_api::ErrorKind;
 use contree_api::file::{File, FileList, FileResponse};
 use contree_api::whoami::Permission;
@@ -13,14 +14,22 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::http::body::BoundedBody;
 use crate::http::query::quoted;
-use crate::http::{ApiError, Caller, Ids, Query};
+use crate::http::{ApiError, Caller, Ids, Query, error};
 use crate::openapi::refusals::{Missing, Refused, RefusedOrMissing};
 use crate::openapi::{Binary, parameters};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(list, upload))
+        .route("/v1/files", head(no_head_of_the_list))
         .routes(routes!(find, exists))
+}
+
+/// An older API was asked for a file by `HEAD /files?sha256=`. What still does so must not take a
+/// list, which is always there, for a file that is.
+async fn no_head_of_the_list() -> ([(HeaderName, HeaderValue); 1], ApiError) {
+    let allow = (header::ALLOW, HeaderValue::from_static("GET,POST"));
+    ([allow], error::no_such_method().await)
 }
 
 /// List uploaded files

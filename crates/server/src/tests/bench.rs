@@ -78,18 +78,18 @@ impl Bench {
 
     pub(super) async fn send(&self, method: &str, uri: &str, body: &str) -> Answer {
         let token = format!("Bearer {}", self.token);
-        self.send_as(Some(&token), method, uri, body).await
+        self.send_as([token.as_str()], method, uri, body).await
     }
 
-    pub(super) async fn send_as(
+    pub(super) async fn send_as<'a>(
         &self,
-        authorization: Option<&str>,
+        authorization: impl IntoIterator<Item = &'a str>,
         method: &str,
         uri: &str,
         body: &str,
     ) -> Answer {
         let mut request = Request::builder().method(method).uri(uri);
-        if let Some(authorization) = authorization {
+        for authorization in authorization {
             request = request.header("authorization", authorization);
         }
         self.answer(request.body(Body::from(body.to_owned())).unwrap())

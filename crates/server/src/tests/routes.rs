@@ -97,6 +97,10 @@ async fn privileged_refusals_have_one_shape() {
 #[tokio::test]
 async fn privileged_tokens_are_asked_for() {
     let bench = Bench::start().await;
+    let token = format!("Bearer {}", bench.token);
+    let two = bench.send_as([token.as_str(); 2], "GET", "/v1/whoami", "");
+    let sentence = "the header Authorization is there more than once; send one token";
+    assert_eq!(two.await.json(), json!({"error": sentence, "status": 401}));
     for uri in ["/healthz", "/readyz"] {
         assert_eq!(
             bench.send_as(None, "GET", uri, "").await.status,
@@ -139,7 +143,7 @@ async fn privileged_tokens_are_asked_for() {
 
     let lower_case = format!("bearer {}", bench.token);
     let me = bench
-        .send_as(Some(&lower_case), "GET", "/v1/whoami", "")
+        .send_as(Some(lower_case.as_str()), "GET", "/v1/whoami", "")
         .await;
     assert_eq!(me.status, StatusCode::OK);
     let me = me.json();
