@@ -53,10 +53,17 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// Makes one.
+    /// Makes one. Nothing has begun in it when the launcher dies meanwhile, so it is asked for
+    /// once more, of the next launcher.
     pub(super) async fn make(&self, network: bool) -> Result<Cell, SpawnError> {
         let lease = self.lease(network).await?;
-        self.make_in(lease).await
+        match self.make_in(lease).await {
+            Err(SpawnError::Launcher(LauncherError::Died)) => {
+                let lease = self.lease(network).await?;
+                self.make_in(lease).await
+            }
+            made => made,
+        }
     }
 
     /// Waits for namespaces and ids. May be given up.
@@ -110,7 +117,11 @@ impl Maker {
                 answer
             }
             first = listener.next(&control) => match ready(first) {
-                Ok(()) => asking.await.map_err(SpawnError::Launcher)?,
+                // Who was to tell which it is may have been killed after it was cloned.
+                Ok(()) => match tokio::time::timeout(TELL_TIMEOUT, asking).await {
+                    Ok(answer) => answer.map_err(SpawnError::Launcher)?,
+                    Err(_) => return Err(SpawnError::Launcher(LauncherError::Killed)),
+                },
                 // Which of the launcher's steps failed is told at the same time.
                 Err(error) => match tokio::time::timeout(LAST_WORDS, asking).await {
                     Ok(Err(failed)) => return Err(SpawnError::Launcher(failed)),
@@ -248,6 +259,10 @@ impl ReadyCells {
 
 /// How long the launcher's word on what went wrong may take after its end was seen.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// How long the word on which process an init is may take after it has said that it is ready:
+/// microseconds; this is for a machine on its knees.
+const TELL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How long to wait after a cell could not be made.
 const RETRY: std::time::Duration = std::time::Duration::from_millis(200);

@@ -194,8 +194,7 @@ impl Parent {
     /// Whether it lives. False before any of its children is dead: its socket is closed before
     /// they are killed, and is looked at here and now.
     pub(crate) fn is_alive(&self) -> bool {
-        let mut watched = [PollFd::new(self.0.socket.get_ref(), PollFlags::RDHUP)];
-        self.0.is_alive() && matches!(poll(&mut watched, Some(&Timespec::default())), Ok(0))
+        self.0.is_alive()
     }
 }
 
@@ -352,8 +351,10 @@ impl Connection {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asked of the socket itself: that it has ended may not have got around yet.
     fn is_alive(&self) -> bool {
-        self.waiting().is_some()
+        let mut watched = [PollFd::new(self.socket.get_ref(), PollFlags::RDHUP)];
+        self.waiting().is_some() && matches!(poll(&mut watched, Some(&Timespec::default())), Ok(0))
     }
 
     /// Nothing will be answered any more.
