@@ -32,9 +32,9 @@ pub(super) async fn publish(
         ImageRef::Tag(tag) => records
             .tagged_image(project, tag)
             .await?
-            .ok_or_else(|| no_image(&format!("image: there is no image tagged {tag}")))?,
+            .ok_or_else(|| Error::not_found(format!("image: there is no image tagged {tag}")))?,
     };
-    let missing = || no_image(&format!("image: there is no image {source}"));
+    let missing = || Error::not_found(format!("image: there is no image {source}"));
     let now = Timestamp::now();
     let public = match records.own_image(project, source).await? {
         Some(own) => NewImage {
@@ -69,10 +69,6 @@ pub(super) async fn publish(
 
 fn public_id(source: ImageId) -> ImageId {
     ImageId::from_uuid(Uuid::new_v5(&PUBLIC.uuid(), source.uuid().as_bytes()))
-}
-
-fn no_image(message: &str) -> Error {
-    Error::not_found(message)
 }
 
 pub(super) async fn unpublish(records: &Records, tag: &Tag) -> Result<(), Error> {

@@ -213,20 +213,14 @@ impl Engine {
     }
 
     async fn accepted(&self, live: &Arc<Live>, accepted: Committed) -> Result<(), Error> {
-        match accepted.wait().await {
-            Ok(_) => Ok(()),
-            Err(contree_records::Error::Reference { .. }) => {
-                self.drop_unrecorded(live);
-                Err(project_gone())
-            }
-            Err(error) => {
-                self.drop_unrecorded(live);
-                Err(Error::internal(
-                    "the operation could not be recorded",
-                    error,
-                ))
-            }
-        }
+        let Err(error) = accepted.wait().await else {
+            return Ok(());
+        };
+        self.drop_unrecorded(live);
+        Err(match error {
+            contree_records::Error::Reference { .. } => project_gone(),
+            error => Error::internal("the operation could not be recorded", error),
+        })
     }
 
     /// Not on record, so it must not go on. Its end finds no row; that is logged.

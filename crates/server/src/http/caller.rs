@@ -10,38 +10,14 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use contree_api::ErrorKind;
-use contree_api::whoami::Permission;
 use contree_engine::Identity;
 
 use super::error::ApiError;
 use crate::app::App;
 
-/// The accepted token of a request.
+/// The accepted token of a request. The engine checks what exactly a call needs; handlers ask it
+/// first where a body would otherwise be read in vain.
 pub(crate) struct Caller(Identity);
-
-impl Caller {
-    /// Checks that the token has at least one of these permissions. The engine checks again what
-    /// exactly a call needs; this comes first where a body would otherwise be read in vain.
-    pub(crate) fn require_any(&self, permissions: &[Permission]) -> Result<(), ApiError> {
-        if permissions
-            .iter()
-            .any(|permission| self.0.require(*permission).is_ok())
-        {
-            return Ok(());
-        }
-        let names: Vec<&str> = permissions
-            .iter()
-            .map(|permission| permission.name())
-            .collect();
-        Err(ApiError::new(
-            ErrorKind::Forbidden,
-            format!(
-                "this token lacks the permission \"{}\"",
-                names.join("\" or \"")
-            ),
-        ))
-    }
-}
 
 impl Deref for Caller {
     type Target = Identity;
@@ -108,6 +84,7 @@ fn bearer(parts: &Parts) -> Result<&str, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use contree_api::whoami::Permission;
     use contree_api::{ProjectId, TokenId};
 
     use super::*;

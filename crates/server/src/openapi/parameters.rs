@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 
 use contree_api::ImageId;
+use contree_api::inspect::{self, GrepCase};
 use contree_api::limits::{DEFAULT_PAGE, MAX_PAGE};
 use contree_api::operation::{OperationKind, OperationStatus};
 use serde_json::{Value, json};
@@ -199,27 +200,33 @@ group!(
              May be repeated.",
             text().examples([json!("*.conf")]),
         )),
-        query("max_count", "Most matches in one file.", whole(1..=10_000)),
+        query(
+            "max_count",
+            "Most matches in one file.",
+            whole(1..=inspect::MAX_GREP_MATCHES.into()),
+        ),
         query(
             "max_total",
             "Most matches in all.",
-            whole(1..=10_000).default(Some(json!(1_000))),
+            whole(1..=inspect::MAX_GREP_MATCHES.into())
+                .default(Some(json!(inspect::DEFAULT_GREP_MATCHES))),
         ),
         query(
             "case",
             "Whether upper and lower case differ; `smart`: when a pattern has an upper case \
              letter.",
-            one_of(["sensitive", "insensitive", "smart"]).default(Some(json!("sensitive"))),
+            one_of(GrepCase::ALL.map(GrepCase::name))
+                .default(Some(json!(GrepCase::default().name()))),
         ),
         query(
             "before",
             "Lines to show before each match.",
-            whole(0..=50).default(Some(json!(0))),
+            whole(0..=inspect::MAX_GREP_CONTEXT.into()).default(Some(json!(0))),
         ),
         query(
             "after",
             "Lines to show after each match.",
-            whole(0..=50).default(Some(json!(0))),
+            whole(0..=inspect::MAX_GREP_CONTEXT.into()).default(Some(json!(0))),
         ),
     ]
 );
