@@ -75,6 +75,90 @@ pub struct AttachedFile {
     pub mode: Option<String>,
 }
 
+/// A tree that is put in place in the sandbox: files and folders of an image, or an uploaded
+/// archive. (Beyond the contract.)
+///
+/// Owners, modes, times, extended attributes and links stay as they are in the source, but for
+/// what `uid`, `gid` and `mode` say. Folders merge; a file takes the place of a file or a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "TreeCopyFields")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TreeCopy {
+    /// What is put in place.
+    #[serde(flatten)]
+    pub source: CopySource,
+    /// Where: an absolute path. It names a folder, made when it is missing, when it ends in `/`,
+    /// is a folder already, or gets several paths, a folder or an archive; otherwise it names the
+    /// one file.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^/", example = "/usr/local/"))]
+    pub to: String,
+    /// Owner of everything that is put in place; default: as in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, nullable = false))]
+    pub uid: Option<u32>,
+    /// Group of everything that is put in place; default: as in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, nullable = false))]
+    pub gid: Option<u32>,
+    /// Permissions of every file and folder that is put in place, written as in
+    /// [`AttachedFile::mode`]; default: as in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "0755"))]
+    pub mode: Option<String>,
+}
+
+/// Where a tree comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TreeSource))]
+pub enum CopySource {
+    /// Files and folders of an image.
+    Image {
+        /// The image.
+        image: ImageRef,
+        /// Absolute paths in it. A folder stands for what is in it; a symbolic link, for what it
+        /// leads to inside the image.
+        #[cfg_attr(feature = "openapi", schema(min_items = 1, example = json!(["/out/app"])))]
+        paths: Vec<String>,
+    },
+    /// All of an archive.
+    Archive {
+        /// An uploaded file: a tar, plain or compressed with gzip or zstd.
+        archive: FileId,
+    },
+}
+
+/// [`TreeCopy`] as it is read: either kind of source, to be told apart.
+#[derive(Deserialize)]
+struct TreeCopyFields {
+    image: Option<ImageRef>,
+    paths: Option<Vec<String>>,
+    archive: Option<FileId>,
+    to: String,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    mode: Option<String>,
+}
+
+impl TryFrom<TreeCopyFields> for TreeCopy {
+    type Error = &'static str;
+
+    fn try_from(fields: TreeCopyFields) -> Result<Self, Self::Error> {
+        let source = match (fields.image, fields.paths, fields.archive) {
+            (Some(image), Some(paths), None) => CopySource::Image { image, paths },
+            (None, None, Some(archive)) => CopySource::Archive { archive },
+            _ => return Err("needs either `image` and `paths`, or `archive`"),
+        };
+        Ok(Self {
+            source,
+            to: fields.to,
+            uid: fields.uid,
+            gid: fields.gid,
+            mode: fields.mode,
+        })
+    }
+}
+
 /// Body of `POST /instances`, and the metadata of the operation (there with `image` resolved).
 /// Unknown keys are ignored. Omitted keys have the defaults named at each field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +235,10 @@ pub struct InstanceSpawnRequest {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(example = json!({"/root/hello.txt": {"uuid": "a9165a5d-5c86-4bd8-8ee4-ae46c19cf45d", "mode": "0644"}})))]
     pub files: BTreeMap<String, AttachedFile>,
+    /// Trees put in place, one after the other and after `files`; only when `command` is empty;
+    /// default none. (Beyond the contract.)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copy: Vec<TreeCopy>,
 }
 
 fn default_hostname() -> String {
@@ -184,6 +272,7 @@ impl InstanceSpawnRequest {
             timeout: None,
             truncate_output_at: default_truncate(),
             files: BTreeMap::new(),
+            copy: Vec::new(),
         }
     }
 }
@@ -344,4 +433,41 @@ pub struct InstanceResult {
     pub stdout: StreamRepr,
     /// Its error output, up to the cap.
     pub stderr: StreamRepr,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_names_one_source() {
+        let image = "12345678-9abc-4aba-9eda-0123456789ab";
+        for text in [
+            format!(r#"{{"image":"{image}","paths":["/a","/b"],"to":"/x/"}}"#),
+            r#"{"image":"tag:app:1","paths":["/a"],"to":"/x","uid":0,"mode":"0755"}"#.to_owned(),
+            format!(r#"{{"archive":"{image}","to":"/x","gid":5}}"#),
+        ] {
+            let copy: TreeCopy = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string(&copy).unwrap(), text);
+        }
+        for text in [
+            r#"{"to":"/x"}"#.to_owned(),
+            format!(r#"{{"image":"{image}","to":"/x"}}"#),
+            r#"{"paths":["/a"],"to":"/x"}"#.to_owned(),
+            format!(r#"{{"archive":"{image}","paths":["/a"],"to":"/x"}}"#),
+            format!(r#"{{"image":"{image}","paths":["/a"],"archive":"{image}","to":"/x"}}"#),
+        ] {
+            let error = serde_json::from_str::<TreeCopy>(&text).unwrap_err();
+            assert!(
+                error.to_string().contains("needs either"),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_copy_is_not_written() {
+        let request = InstanceSpawnRequest::new("true", ImageRef::Id(crate::ImageId::new()));
+        assert!(!serde_json::to_string(&request).unwrap().contains("copy"));
+    }
 }

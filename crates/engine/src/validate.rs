@@ -25,6 +25,9 @@ pub(crate) fn spawn(
     request: &mut InstanceSpawnRequest,
     limits: &EngineLimits,
 ) -> Result<(), Error> {
+    if !request.copy.is_empty() {
+        return Err(Error::bad_request("copy is not supported by this server"));
+    }
     process(&Process {
         command: &request.command,
         args: &request.args,
