@@ -1,5 +1,6 @@
 //! Images, tags and imports.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -25,6 +26,16 @@ pub struct Image {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub parent_uuid: Option<ImageId>,
+    /// The environment that runs from it start with; only where one image is asked for. (Beyond
+    /// the contract.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub env: Option<BTreeMap<String, String>>,
+    /// The folder that runs from it start in, when it has one of its own; only where one image is
+    /// asked for. (Beyond the contract.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "/srv"))]
+    pub cwd: Option<String>,
 }
 
 /// `GET /images`.

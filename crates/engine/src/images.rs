@@ -25,13 +25,19 @@ impl Engine {
         Ok(self.records().images(identity.project_id, filter).await?)
     }
 
-    /// One image.
+    /// One image, with what runs from it start with.
     ///
     /// # Errors
     /// `NotFound`; `Forbidden` without `list`.
     pub async fn image(&self, identity: &Identity, image: ImageId) -> Result<Image, Error> {
         identity.require(Permission::List)?;
-        self.image_shown(identity.project_id, image).await
+        let project = identity.project_id;
+        let mut shown = self.image_shown(project, image).await?;
+        let ground = self.image_ground(project, image).await?;
+        let ground = ground.ok_or_else(|| no_image(image))?;
+        shown.env = Some(ground.env);
+        shown.cwd = ground.cwd;
+        Ok(shown)
     }
 
     /// The image a tag names: the project's own, else the public one.

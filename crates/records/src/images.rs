@@ -150,6 +150,8 @@ fn read(row: &SqliteRow, reader: ProjectId) -> Result<Image, Error> {
         } else {
             None
         },
+        env: None,
+        cwd: None,
     })
 }
 
