@@ -23,4 +23,5 @@ mod runs;
 mod seed_page;
 mod stopping;
 mod subprocesses;
+mod terminal;
 mod transport;

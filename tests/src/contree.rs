@@ -1,11 +1,12 @@
 //! The real command line, as one person at one terminal would use it.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{Server, contree_program};
+use crate::{Server, Terminal, contree_program};
 
 /// `contree` with a profile for a server and a home of its own.
 pub struct Contree {
@@ -30,13 +31,24 @@ impl Contree {
     /// Logs in to a server, in the session `test`.
     #[must_use]
     pub fn new(server: &Server) -> Self {
-        let home = TempDir::with_prefix("contree-home-").expect("a folder for the home");
-        let contree = Self {
-            home,
-            session: "test".to_owned(),
-        };
+        let contree = Self::stranger();
         contree.log_in(server);
         contree
+    }
+
+    /// A home where nothing is saved yet.
+    #[must_use]
+    pub fn stranger() -> Self {
+        Self {
+            home: TempDir::with_prefix("contree-home-").expect("a folder for the home"),
+            session: "test".to_owned(),
+        }
+    }
+
+    /// Its home: profiles and sessions.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// Saves the profile again, as after a server came back on another port.
@@ -106,6 +118,12 @@ impl Contree {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             code: output.status.code().unwrap_or(-1),
         }
+    }
+
+    /// Starts a command on a terminal of its own.
+    #[must_use]
+    pub fn terminal(&self, args: &[&str]) -> Terminal {
+        Terminal::start(self.command(args))
     }
 
     /// A command that is not started yet.

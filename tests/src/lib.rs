@@ -1,6 +1,7 @@
 //! What the end-to-end scenarios stand on: a real server in a folder of its own ([`Server`]), the
-//! real command line with a home of its own ([`Contree`]), a real registry ([`Registry`]),
-//! published Python packages ([`python`]), and root filesystems to import ([`rootfs`]).
+//! real command line with a home of its own ([`Contree`]), programs on a terminal ([`Terminal`]), a
+//! real registry ([`Registry`]), published Python packages ([`python`]), and root filesystems to
+//! import ([`rootfs`]).
 //!
 //! `cargo xtask test` builds and installs what they need and names it in the environment:
 //! `CONTREE_TEST_BIN` is the folder with `contree` and `contree-sandbox`, `CONTREE_TEST_ROOTFS` a
@@ -18,12 +19,14 @@ pub mod python;
 mod registry;
 pub mod rootfs;
 mod server;
+pub mod terminal;
 
 pub use contree::{Contree, Output};
 pub use folder::tree_digests;
 pub use operations::{finished, import, run, succeeded};
 pub use registry::Registry;
 pub use server::{Server, Settings};
+pub use terminal::{Key, Terminal};
 
 use std::path::PathBuf;
 
