@@ -10,6 +10,7 @@ mod contree_cli;
 mod contree_client;
 mod contree_mcp;
 mod contree_sdk;
+mod differential;
 mod environments;
 mod schemathesis;
 
