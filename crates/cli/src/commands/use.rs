@@ -26,11 +26,14 @@ pub(crate) struct UseArgs {
     /// UUID, tag:NAME or NAME
     image: Option<String>,
     /// Begin a new session
-    #[arg(short = 'N', long, requires = "image")]
+    #[arg(short = 'N', long)]
     new: bool,
 }
 
 pub(crate) async fn use_image(context: &Context, args: UseArgs) -> Result<u8, Failure> {
+    if args.new && args.image.is_none() {
+        return Err(Failure::new("--new requires an IMAGE").next("contree use --new IMAGE"));
+    }
     let mut store = context.store().await?;
     let Some(image) = args.image else {
         let session = store.session().await?.ok_or_else(no_session)?;
