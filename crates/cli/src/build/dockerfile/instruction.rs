@@ -1,1 +1,516 @@
+//! From a logical line to an instruction.
+//!
+//! The keyword is followed by flags (`--name=value`, only at the beginning), then by arguments in
+//! the form that belongs to the keyword. Errors are what comes behind `Dockerfile:12: `.
 
+use super::lines::{Line, Opening, keyword, words};
+use super::{ArgDefault, Copy, Instruction, Run, RunCommand, Source, What};
+
+/// What a line is for the Dockerfile as a whole.
+#[derive(Debug)]
+pub(super) enum Read {
+    From {
+        base: String,
+        name: Option<String>,
+        platform: Option<String>,
+    },
+    Arg(Vec<ArgDefault>),
+    Instruction(Instruction),
+}
+
+/// Instructions that images have no place for, and what people should know about each.
+const IGNORED: [(&str, &str); 9] = [
+    (
+        "CMD",
+        "an image has no command of its own; give it to contree run",
+    ),
+    (
+        "ENTRYPOINT",
+        "an image has no command of its own; give it to contree run",
+    ),
+    ("LABEL", "an image has no labels; name it with --tag"),
+    ("EXPOSE", "a sandbox accepts no connections"),
+    ("VOLUME", "all of a sandbox's files are part of its image"),
+    ("STOPSIGNAL", "an image has no command of its own"),
+    ("MAINTAINER", "an image has no labels"),
+    ("HEALTHCHECK", "an image has no command of its own"),
+    ("ONBUILD", "an image keeps no instructions for later builds"),
+];
+
+const KNOWN: [&str; 18] = [
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// Reads one line.
+pub(super) fn read(line: &Line, escape: char) -> Result<Read, String> {
+    let (keyword, rest) = keyword(&line.text);
+    let mut warnings = Vec::new();
+    if let Some((name, why)) = IGNORED.iter().find(|(name, _)| *name == keyword) {
+        warnings.push(format!("{name} is skipped: {why}"));
+        return Ok(Read::Instruction(Instruction {
+            line: line.number,
+            text: shown(line),
+            warnings,
+            what: What::Ignored(name),
+        }));
+    }
+    let (flags, rest) = flags(rest, escape);
+    let mut flags = Flags {
+        keyword: &keyword,
+        flags,
+    };
+    let needs = |what: &str| format!("{keyword} needs {what}");
+    let what = match keyword.as_str() {
+        "FROM" => {
+            let platform = flags.value("platform")?;
+            flags.end()?;
+            let (base, name) = from(rest)?;
+            return Ok(Read::From {
+                base,
+                name,
+                platform,
+            });
+        }
+        "ARG" => {
+            flags.end()?;
+            return Ok(Read::Arg(arg(rest, escape)?));
+        }
+        "ENV" => {
+            flags.end()?;
+            What::Env(env(rest, escape)?)
+        }
+        "RUN" => What::Run(run(rest, line, &mut flags, &mut warnings)?),
+        "COPY" | "ADD" => What::Copy(copy(rest, line, flags)?),
+        "WORKDIR" | "USER" => {
+            flags.end()?;
+            match rest {
+                "" if keyword == "USER" => return Err(needs("a user, such as 1000:1000 or www")),
+                "" => return Err(needs("a folder")),
+                rest if keyword == "USER" => What::User(rest.to_owned()),
+                rest => What::Workdir(rest.to_owned()),
+            }
+        }
+        "SHELL" => {
+            flags.end()?;
+            let shell = json(rest)?.filter(|shell| !shell.is_empty());
+            What::Shell(shell.ok_or_else(|| {
+                needs("a JSON list with double quotes, such as [\"/bin/bash\", \"-c\"]")
+            })?)
+        }
+        unknown => return Err(unknown_instruction(unknown)),
+    };
+    Ok(Read::Instruction(Instruction {
+        line: line.number,
+        text: shown(line),
+        warnings,
+        what,
+    }))
+}
+
+fn unknown_instruction(unknown: &str) -> String {
+    let near = KNOWN
+        .iter()
+        .map(|known| (distance(known, unknown), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 2);
+    match near {
+        Some((_, known)) => format!("there is no instruction {unknown}; perhaps {known}?"),
+        None => format!("there is no instruction {unknown}"),
+    }
+}
+
+/// How many letters must be changed, added or removed.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=one.len()).collect();
+    for (index, byte) in other.bytes().take(32).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (column, known) in one.bytes().enumerate() {
+            let replaced = diagonal + usize::from(known != byte);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[one.len()]
+}
+
+/// The line as people see it: blanks in one, no control characters, a word about heredocs.
+pub(super) fn shown(line: &Line) -> String {
+    let (keyword, rest) = keyword(&line.text);
+    let mut text = keyword;
+    for word in rest.split(|char: char| char.is_whitespace() || char.is_control()) {
+        if !word.is_empty() {
+            text.push(' ');
+            text.push_str(word);
+        }
+    }
+    if let Some(here) = line.heredocs.first() {
+        let mut lines = here.doc.text.lines().filter(|line| !line.trim().is_empty());
+        let first: String = lines
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .chars()
+            .filter(|char| !char.is_control())
+            .collect();
+        let more = if lines.next().is_some() { "..." } else { "" };
+        text.push_str(&format!(" ({first}{more})"));
+    }
+    text
+}
+
+/// Flags of one instruction that nothing has asked for yet.
+struct Flags<'a> {
+    keyword: &'a str,
+    flags: Vec<(String, Option<String>)>,
+}
+
+/// `--name=value` and `--name` up to the first other word; quotes and escapes in them are taken
+/// away. And what follows them.
+fn flags(text: &str, escape: char) -> (Vec<(String, Option<String>)>, &str) {
+    let mut flags = Vec::new();
+    let mut rest = text.trim_start();
+    while rest.starts_with("--") {
+        let word = words(rest, escape)[0];
+        rest = rest[word.len()..].trim_start();
+        if word == "--" {
+            break;
+        }
+        let word = unquoted(&word[2..], escape);
+        flags.push(match word.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        });
+    }
+    (flags, rest)
+}
+
+fn unquoted(word: &str, escape: char) -> String {
+    let mut text = String::new();
+    let mut quote = None;
+    let mut chars = word.chars();
+    while let Some(char) = chars.next() {
+        match quote {
+            Some(open) if char == open => quote = None,
+            None if matches!(char, '\'' | '"') => quote = Some(char),
+            _ if char == escape && quote != Some('\'') => text.extend(chars.next()),
+            _ => text.push(char),
+        }
+    }
+    text
+}
+
+impl Flags<'_> {
+    fn take(&mut self, name: &str) -> Option<Option<String>> {
+        let at = self.flags.iter().position(|(found, _)| found == name)?;
+        Some(self.flags.remove(at).1)
+    }
+
+    /// `--name=value`, at most once.
+    fn value(&mut self, name: &str) -> Result<Option<String>, String> {
+        let value = match self.take(name) {
+            None => return Ok(None),
+            Some(Some(value)) if !value.is_empty() => value,
+            Some(_) => return Err(format!("--{name} needs a value: --{name}=…")),
+        };
+        if self.take(name).is_some() {
+            return Err(format!("--{name} is there twice"));
+        }
+        Ok(Some(value))
+    }
+
+    /// Every `--name=value`.
+    fn values(&mut self, name: &str) -> Result<Vec<String>, String> {
+        let mut values = Vec::new();
+        while let Some(value) = self.take(name) {
+            values.push(
+                value
+                    .filter(|value| !value.is_empty())
+                    .ok_or_else(|| format!("--{name} needs a value: --{name}=…"))?,
+            );
+        }
+        Ok(values)
+    }
+
+    /// `--name`, `--name=true` or `--name=false`.
+    fn switch(&mut self, name: &str) -> Result<Option<bool>, String> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(None) => Ok(Some(true)),
+            Some(Some(value)) => match value.to_ascii_lowercase().as_str() {
+                "true" | "1" => Ok(Some(true)),
+                "false" | "0" => Ok(Some(false)),
+                _ => Err(format!("--{name} is true or false, not `{value}`")),
+            },
+        }
+    }
+
+    /// Refuses what nothing has asked for.
+    fn end(&self) -> Result<(), String> {
+        match self.flags.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(format!("{} has no flag --{name}", self.keyword)),
+        }
+    }
+}
+
+/// A JSON list of strings. None when it is none at all, as with `[ -f x ] && y`.
+fn json(text: &str) -> Result<Option<Vec<String>>, String> {
+    if !text.starts_with('[') {
+        return Ok(None);
+    }
+    let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) else {
+        return Ok(None);
+    };
+    values
+        .into_iter()
+        .map(|value| match value {
+            serde_json::Value::String(text) => Ok(text),
+            other => Err(format!("the JSON list has `{other}`, which is no string")),
+        })
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+fn from(rest: &str) -> Result<(String, Option<String>), String> {
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    match words[..] {
+        [base] => Ok((base.to_owned(), None)),
+        [base, r#as, name] if r#as.eq_ignore_ascii_case("as") => {
+            let name = name.to_ascii_lowercase();
+            let is_name = name.starts_with(|char: char| char.is_ascii_lowercase())
+                && name
+                    .chars()
+                    .all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
+            if !is_name {
+                return Err(format!(
+                    "`{name}` cannot name a stage: a letter, then letters, digits, - _ or ."
+                ));
+            }
+            Ok((base.to_owned(), Some(name)))
+        }
+        [] => Err("FROM needs an image".to_owned()),
+        _ => Err("FROM takes an image, and perhaps AS and a name".to_owned()),
+    }
+}
+
+fn arg(rest: &str, escape: char) -> Result<Vec<ArgDefault>, String> {
+    let words = words(rest, escape);
+    if words.is_empty() {
+        return Err("ARG needs a name".to_owned());
+    }
+    words
+        .into_iter()
+        .map(|word| {
+            let (name, default) = match word.split_once('=') {
+                Some((name, default)) => (name, Some(default.to_owned())),
+                None => (word, None),
+            };
+            if name.is_empty() {
+                return Err(format!("ARG needs a name before the =, in `{word}`"));
+            }
+            let name = name.to_owned();
+            Ok(ArgDefault { name, default })
+        })
+        .collect()
+}
+
+fn env(rest: &str, escape: char) -> Result<Vec<(String, String)>, String> {
+    let words = words(rest, escape);
+    let Some(first) = words.first() else {
+        return Err("ENV needs a name and a value: ENV name=value".to_owned());
+    };
+    if !first.contains('=') {
+        // The old form: everything behind the name is its value.
+        let (name, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        if value.trim().is_empty() {
+            return Err(format!("ENV needs a value: ENV {name}=value"));
+        }
+        return Ok(vec![(name.to_owned(), value.trim_start().to_owned())]);
+    }
+    words
+        .into_iter()
+        .map(|word| match word.split_once('=') {
+            None => Err(format!("ENV needs name=value, not `{word}`")),
+            Some(("", _)) => Err(format!("ENV needs a name before the =, in `{word}`")),
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        })
+        .collect()
+}
+
+fn run(
+    rest: &str,
+    line: &Line,
+    flags: &mut Flags<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Run, String> {
+    for mount in flags.values("mount")? {
+        warnings.extend(mount_warning(&mount)?);
+    }
+    let is_offline = match flags.value("network")?.as_deref() {
+        None | Some("default") => false,
+        Some("none") => true,
+        Some("host") => return Err("--network=host: a sandbox has a network of its own".to_owned()),
+        Some(other) => return Err(format!("--network is default or none, not `{other}`")),
+    };
+    match flags.value("security")?.as_deref() {
+        None | Some("sandbox") => {}
+        Some(other) => return Err(format!("--security={other}: a sandbox has no more rights")),
+    }
+    flags.end()?;
+    let command = if let Some(exec) = json(rest)? {
+        if !line.heredocs.is_empty() || exec.is_empty() {
+            return Err("RUN needs a command in its JSON list".to_owned());
+        }
+        RunCommand::Exec(exec)
+    } else {
+        match &line.heredocs[..] {
+            [] if rest.is_empty() => return Err("RUN needs a command".to_owned()),
+            [] => RunCommand::Shell(rest.to_owned()),
+            // Nothing but a heredoc: it is the script.
+            [here] if is_only_heredoc(rest) => {
+                let text = here.doc.text.clone();
+                if text.starts_with("#!") {
+                    RunCommand::Script(text)
+                } else {
+                    RunCommand::Shell(text)
+                }
+            }
+            // The shell reads them as its own.
+            several => {
+                let mut text = rest.to_owned();
+                for here in several {
+                    text.push('\n');
+                    text.push_str(&here.written);
+                }
+                RunCommand::Shell(text)
+            }
+        }
+    };
+    Ok(Run {
+        command,
+        is_offline,
+    })
+}
+
+fn is_only_heredoc(rest: &str) -> bool {
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    match words[..] {
+        [word] => Opening::read(word, None).is_some(),
+        [word, next] => Opening::read(word, Some(next)).is_some_and(|opening| opening.is_apart),
+        _ => false,
+    }
+}
+
+/// What a `--mount` means where there are no mounts: a folder that is there without one is enough
+/// for some, and the others are refused.
+fn mount_warning(mount: &str) -> Result<Option<String>, String> {
+    let mut kind = "bind";
+    let mut is_required = false;
+    for option in mount.split(',') {
+        match option.split_once('=') {
+            Some(("type", value)) => kind = value,
+            Some(("required", value)) => is_required = value != "false",
+            None if option == "required" => is_required = true,
+            _ => {}
+        }
+    }
+    match kind {
+        "cache" => Ok(Some(
+            "--mount=type=cache is skipped: the folder begins as the image has it, and what is \
+             written there stays in the image"
+                .to_owned(),
+        )),
+        "secret" | "ssh" if !is_required => Ok(Some(format!(
+            "--mount=type={kind} is skipped: a build is given no secrets"
+        ))),
+        "secret" | "ssh" => Err(format!(
+            "--mount=type={kind} with required: a build is given no secrets"
+        )),
+        "bind" => Err("--mount=type=bind is not supported; COPY the files before".to_owned()),
+        "tmpfs" => {
+            Err("--mount=type=tmpfs is not supported; remove the files in the same RUN".to_owned())
+        }
+        other => Err(format!("there is no --mount=type={other}")),
+    }
+}
+
+fn copy(rest: &str, line: &Line, mut flags: Flags<'_>) -> Result<Copy, String> {
+    let keyword = flags.keyword;
+    let is_add = keyword == "ADD";
+    let mut copy = Copy {
+        is_add,
+        chown: flags.value("chown")?,
+        chmod: flags.value("chmod")?,
+        link: flags.switch("link")?.unwrap_or(false),
+        exclude: flags.values("exclude")?,
+        ..Copy::default()
+    };
+    if is_add {
+        copy.checksum = flags.value("checksum")?;
+        copy.unpack = flags.switch("unpack")?;
+        // Only git's URLs have such a folder, and those are refused.
+        flags.switch("keep-git-dir")?;
+    } else {
+        copy.from = flags.value("from")?;
+        copy.parents = flags.switch("parents")?.unwrap_or(false);
+    }
+    flags.end()?;
+    if let Some(from) = copy.from.as_ref().filter(|from| from.contains('$')) {
+        return Err(format!(
+            "--from={from}: variables are not expanded here; name a stage with FROM … AS, and copy \
+             from that"
+        ));
+    }
+    let mut here = line.heredocs.iter();
+    let mut sources: Vec<Source> = Vec::new();
+    let paths = match json(rest)? {
+        Some(paths) => paths,
+        None => rest.split_whitespace().map(str::to_owned).collect(),
+    };
+    let mut paths = paths.into_iter().peekable();
+    while let Some(path) = paths.next() {
+        let next = paths.peek().map(String::as_str);
+        match Opening::read(&path, next) {
+            Some(opening) if here.len() > 0 => {
+                if opening.is_apart {
+                    paths.next();
+                }
+                sources.extend(here.next().map(|here| Source::Heredoc(here.doc.clone())));
+            }
+            _ => sources.push(Source::Path(path)),
+        }
+    }
+    match sources.pop() {
+        Some(Source::Path(dest)) if !sources.is_empty() => copy.dest = dest,
+        Some(Source::Heredoc(_)) => {
+            return Err(format!("{keyword} needs a destination behind the heredoc"));
+        }
+        _ => return Err(format!("{keyword} needs a source and a destination")),
+    }
+    if copy.from.is_some()
+        && sources
+            .iter()
+            .any(|source| matches!(source, Source::Heredoc(_)))
+    {
+        return Err("a heredoc cannot come --from a stage".to_owned());
+    }
+    copy.sources = sources;
+    Ok(copy)
+}

@@ -12,6 +12,11 @@ mod lines;
 
 use crate::failure::Failure;
 
+use instruction::Read;
+
+/// How much of a line is said with its error.
+const QUOTED_CHARS: usize = 80;
+
 /// A parsed Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dockerfile {
@@ -37,7 +42,7 @@ pub(crate) struct GlobalArgs {
 pub(crate) struct Stage {
     /// Counted from 0.
     pub(crate) index: usize,
-    /// Of `FROM … AS name`, in lower case as names of stages are compared.
+    /// Of `FROM … AS name`, in lower case: case makes no difference.
     pub(crate) name: Option<String>,
     /// The line of `FROM`, and as people see it.
     pub(crate) line: usize,
@@ -146,13 +151,125 @@ pub(crate) struct Heredoc {
 impl Dockerfile {
     /// Reads the text of a Dockerfile that errors call `name`.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Failure> {
-        let _ = text;
-        Err(Failure::new(name))
+        let (escape, lines) =
+            lines::read(text).map_err(|fault| failure(name, fault.line, &fault.what, None))?;
+        let mut dockerfile = Self {
+            name: name.to_owned(),
+            escape,
+            global_args: Vec::new(),
+            stages: Vec::new(),
+        };
+        for line in &lines {
+            instruction::read(line, escape)
+                .and_then(|read| dockerfile.take(line.number, instruction::shown(line), read))
+                .map_err(|what| {
+                    failure(name, line.number, &what, Some(&instruction::shown(line)))
+                })?;
+        }
+        dockerfile.check_later_stages()?;
+        if dockerfile.stages.is_empty() {
+            return Err(Failure::new(format!("{name} has no FROM"))
+                .next("begin it with FROM and the image to build on"));
+        }
+        Ok(dockerfile)
     }
 
-    /// The place of a line, as errors begin with: `Dockerfile:12`.
-    pub(crate) fn place(&self, line: usize) -> String {
-        format!("{}:{line}", self.name)
+    /// Puts what a line says where it belongs.
+    fn take(&mut self, line: usize, text: String, read: Read) -> Result<(), String> {
+        let instruction = match read {
+            Read::From {
+                base,
+                name,
+                platform,
+            } => {
+                if let Some(name) = &name
+                    && self
+                        .stage(name, usize::MAX)
+                        .is_some_and(|stage| stage.name.is_some())
+                {
+                    return Err(format!("there is a stage {name} already"));
+                }
+                let index = self.stages.len();
+                self.stages.push(Stage {
+                    index,
+                    name,
+                    line,
+                    text,
+                    base,
+                    platform,
+                    instructions: Vec::new(),
+                });
+                return Ok(());
+            }
+            Read::Arg(args) if self.stages.is_empty() => {
+                self.global_args.push(GlobalArgs { line, args });
+                return Ok(());
+            }
+            Read::Arg(args) => Instruction {
+                line,
+                text,
+                warnings: Vec::new(),
+                what: What::Arg(args),
+            },
+            Read::Instruction(instruction) => instruction,
+        };
+        let Some(index) = self.stages.len().checked_sub(1) else {
+            return Err("expected FROM (or ARG) as the first instruction".to_owned());
+        };
+        if let What::Copy(copy) = &instruction.what
+            && let Some(from) = &copy.from
+        {
+            self.check_from(from, index)?;
+        }
+        self.stages[index].instructions.push(instruction);
+        Ok(())
+    }
+
+    /// `COPY --from`: a number must be an earlier stage's; a name that no stage has is an image's.
+    fn check_from(&self, from: &str, index: usize) -> Result<(), String> {
+        let here = &self.stages[index];
+        let is_here = here
+            .name
+            .as_deref()
+            .is_some_and(|name| name.eq_ignore_ascii_case(from));
+        if is_here || from.parse() == Ok(index) {
+            return Err(format!("--from={from} is the stage itself"));
+        }
+        if from.bytes().all(|byte| byte.is_ascii_digit()) && self.stage(from, index).is_none() {
+            return Err(format!(
+                "--from={from}: there is no earlier stage of that number"
+            ));
+        }
+        Ok(())
+    }
+
+    /// A copy from a stage that is yet to come would take an image of that name from elsewhere.
+    fn check_later_stages(&self) -> Result<(), Failure> {
+        for stage in &self.stages {
+            for instruction in &stage.instructions {
+                let What::Copy(Copy {
+                    from: Some(from), ..
+                }) = &instruction.what
+                else {
+                    continue;
+                };
+                if self.stage(from, stage.index).is_none() && self.stage(from, usize::MAX).is_some()
+                {
+                    let what = format!("--from={from}: that stage comes later");
+                    return Err(self
+                        .failure(instruction.line, &instruction.text, &what)
+                        .next(format!(
+                            "put stage {from} before the stage that copies from it"
+                        )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wrong with a line: `Dockerfile:12: COPY needs … (COPY x)`.
+    pub(crate) fn failure(&self, line: usize, text: &str, what: &str) -> Failure {
+        failure(&self.name, line, what, Some(text))
     }
 
     /// The stage that `FROM`, `COPY --from` or `--target` names, among the first `before` ones: by
@@ -183,3 +300,19 @@ impl Dockerfile {
         globals.chain(inner).any(|declared| declared.name == arg)
     }
 }
+
+fn failure(name: &str, line: usize, what: &str, text: Option<&str>) -> Failure {
+    let quoted = text.map_or_else(String::new, |text| {
+        let more = if text.chars().count() > QUOTED_CHARS {
+            "…"
+        } else {
+            ""
+        };
+        let text: String = text.chars().take(QUOTED_CHARS).collect();
+        format!(" ({text}{more})")
+    });
+    Failure::new(format!("{name}:{line}: {what}{quoted}"))
+}
+
+#[cfg(test)]
+mod tests;
