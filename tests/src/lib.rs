@@ -5,7 +5,7 @@
 //!
 //! `cargo xtask test` builds and installs what they need and names it in the environment:
 //! `CONTREE_TEST_BIN` is the folder with `contree` and `contree-sandbox`, `CONTREE_TEST_ROOTFS` a
-//! tar of a Debian root.
+//! tar of a Debian root, `CONTREE_TEST_TOOLS` one that has compilers and interpreters too.
 //!
 //! Everything here panics with a sentence when it fails: it runs inside tests.
 

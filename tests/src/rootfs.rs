@@ -16,6 +16,12 @@ pub fn debian() -> PathBuf {
     given("CONTREE_TEST_ROOTFS")
 }
 
+/// A tar of a Debian root with Python, Node, a C compiler and make.
+#[must_use]
+pub fn tools() -> PathBuf {
+    given("CONTREE_TEST_TOOLS")
+}
+
 /// A tar of just enough of it for a shell and the everyday tools, imported in no time.
 pub struct Tiny {
     folder: TempDir,

@@ -124,8 +124,29 @@ pub(crate) fn install(needs: &[&[Need]]) -> anyhow::Result<()> {
 
 /// A tar of a small Debian root with certificates, made once and kept in target/.
 pub(crate) fn rootfs() -> anyhow::Result<PathBuf> {
+    root("debian", &["ca-certificates"], &[])
+}
+
+/// A tar of a Debian root with what Dockerfiles of tests build with, made once and kept in target/.
+pub(crate) fn tools() -> anyhow::Result<PathBuf> {
+    // What is only read by people would be half of it.
+    let exclude = ["doc", "man", "locale"]
+        .map(|folder| format!("--dpkgopt=path-exclude=/usr/share/{folder}/*"));
+    let packages = [
+        "ca-certificates",
+        "gcc",
+        "libc6-dev",
+        "make",
+        "nodejs",
+        "python3",
+    ];
+    root("debian-tools", &packages, &exclude)
+}
+
+/// A tar of a Debian root with these packages.
+fn root(name: &str, packages: &[&str], options: &[String]) -> anyhow::Result<PathBuf> {
     let folder = programs::target().join("test-cache");
-    let tar = folder.join("debian.tar");
+    let tar = folder.join(format!("{name}.tar"));
     if tar.exists() {
         return Ok(tar);
     }
@@ -134,15 +155,13 @@ pub(crate) fn rootfs() -> anyhow::Result<PathBuf> {
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // mmdebstrap tells the format by the name's end; a broken off run never has the final name.
-    let partial = folder.join("debian.partial.tar");
+    let partial = folder.join(format!("{name}.partial.tar"));
     programs::run(
         Command::new("mmdebstrap")
-            .args([
-                "--quiet",
-                "--variant=minbase",
-                "--include=ca-certificates",
-                SUITE,
-            ])
+            .args(["--quiet", "--variant=minbase"])
+            .arg(format!("--include={}", packages.join(",")))
+            .args(options)
+            .arg(SUITE)
             .arg(&partial),
     )?;
     fs::rename(&partial, &tar).with_context(|| format!("cannot name {}", tar.display()))?;

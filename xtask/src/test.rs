@@ -46,6 +46,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             debian::SEARCH,
         ])?;
         settings.push(("CONTREE_TEST_ROOTFS", debian::rootfs()?));
+        settings.push(("CONTREE_TEST_TOOLS", debian::tools()?));
     }
     // One feature set for programs and tests: the runner below finds everything built.
     programs::run(cargo().args(["build", "--locked", "--workspace", "--bins", "--tests"]))?;
