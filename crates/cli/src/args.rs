@@ -7,8 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
 use crate::commands::{
-    self, admin, auth, cat, cd, cp, env, export, file, grep, images, kill, ls, operation, ps, run,
-    session, show, tag,
+    self, admin, auth, cat, cd, completions, cp, env, export, file, grep, images, kill, ls,
+    operation, ps, run, session, show, tag,
 };
 use crate::output::{Format, LogLevel};
 
@@ -42,7 +42,7 @@ pub(crate) struct CommandLine {
 }
 
 /// Options of every command.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
     /// Profile to use [env: CONTREE_PROFILE] [default: the active one, see `contree auth list`]
@@ -123,6 +123,7 @@ pub(crate) enum Command {
     #[command(visible_alias = "op")]
     Operation(operation::OperationArgs),
     Admin(admin::AdminArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 #[cfg(test)]

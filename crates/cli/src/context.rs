@@ -77,15 +77,26 @@ impl Context {
         client_of(&self.profile()?)
     }
 
-    /// The sessions of the profile, seen from the one that this command belongs to.
-    pub(crate) async fn store(&self) -> Result<Store, Failure> {
-        let mut name = self.profile_name();
+    /// The name that the sessions are kept under.
+    pub(crate) fn store_name(&self) -> String {
+        let name = self.profile_name();
         if !self.profiles.contains(&name)
             && self.globals.profile.is_none()
             && let Some(profile) = Profile::from_environment()
         {
-            name = profile.name;
+            return profile.name;
         }
+        name
+    }
+
+    /// Whether sessions are kept already.
+    pub(crate) fn has_store(&self) -> bool {
+        self.home.session_db(&self.store_name()).is_file()
+    }
+
+    /// The sessions of the profile, seen from the one that this command belongs to.
+    pub(crate) async fn store(&self) -> Result<Store, Failure> {
+        let name = self.store_name();
         crate::profile::check_name(&name)?;
         let key = session_key(&name, self.globals.session.as_deref());
         Store::open(&self.home.session_db(&name), key).await

@@ -6,6 +6,7 @@ mod args;
 #[expect(dead_code, reason = "the command that uses it is being written")]
 mod build;
 mod commands;
+mod complete;
 mod context;
 mod failure;
 mod home;
@@ -26,6 +27,9 @@ use failure::Failure;
 use output::LogLevel;
 
 fn main() -> ExitCode {
+    if complete::answer() {
+        return ExitCode::SUCCESS;
+    }
     let CommandLine { globals, command } = CommandLine::parse();
     let output = context::fallback_output(&globals);
     match dispatch(globals, command) {

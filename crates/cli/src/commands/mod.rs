@@ -5,6 +5,7 @@ pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod cat;
 pub(crate) mod cd;
+pub(crate) mod completions;
 pub(crate) mod cp;
 #[cfg(target_os = "linux")]
 pub(crate) mod doctor;
@@ -37,11 +38,13 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
     let context = match command {
         #[cfg(target_os = "linux")]
         Command::Doctor(args) => return doctor::doctor(&globals, *args).await,
+        Command::Completions(args) => return completions::completions(&globals, &args),
         _ => &Context::new(globals)?,
     };
     match command {
         #[cfg(target_os = "linux")]
         Command::Serve(_) | Command::Doctor(_) => unreachable!("they need no profile"),
+        Command::Completions(_) => unreachable!("it needs no profile"),
         Command::Auth(args) => auth::auth(context, args).await,
         Command::Use(args) => r#use::use_image(context, args).await,
         Command::Run(args) => run::run(context, *args).await,

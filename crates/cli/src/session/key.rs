@@ -8,8 +8,42 @@ use uuid::Uuid;
 
 use crate::home::variable;
 
+/// Where a command is typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    parent: u32,
+    terminal: Option<String>,
+}
+
+impl Place {
+    /// Where this process was started.
+    fn here() -> Self {
+        Self {
+            parent: parent_process(),
+            terminal: terminal(),
+        }
+    }
+
+    /// Where a shell of this process id types, for one that asks through a process between.
+    pub(crate) fn of_process(shell: u32) -> Self {
+        Self {
+            parent: shell,
+            terminal: terminal_of(shell),
+        }
+    }
+}
+
 /// The key, by the rule above.
 pub(crate) fn session_key(profile: &str, chosen: Option<&str>) -> String {
+    session_key_at(profile, chosen, Place::here)
+}
+
+/// The same for what is typed elsewhere.
+pub(crate) fn session_key_at(
+    profile: &str,
+    chosen: Option<&str>,
+    place: impl FnOnce() -> Place,
+) -> String {
     if let Some(key) = chosen.filter(|key| !key.is_empty()) {
         return key.to_owned();
     }
@@ -23,7 +57,8 @@ pub(crate) fn session_key(profile: &str, chosen: Option<&str>) -> String {
                 .map(|name| name.to_string_lossy().into_owned())
         })
         .unwrap_or_else(|| "session".to_owned());
-    derived(&folder, profile, parent_process(), terminal().as_deref())
+    let place = place();
+    derived(&folder, profile, place.parent, place.terminal.as_deref())
 }
 
 fn derived(folder: &str, profile: &str, parent: u32, terminal: Option<&str>) -> String {
@@ -44,6 +79,23 @@ fn parent_process() -> u32 {
 fn terminal() -> Option<String> {
     let name = rustix::termios::ttyname(std::io::stdin(), Vec::new()).ok()?;
     name.into_string().ok()
+}
+
+/// The terminal that a process reads from, where the system tells; else ours, which is the same
+/// unless a shell redirects what it starts.
+#[cfg(unix)]
+fn terminal_of(process: u32) -> Option<String> {
+    let Ok(path) = std::fs::read_link(format!("/proc/{process}/fd/0")) else {
+        return terminal();
+    };
+    let path = path.to_str()?;
+    let is_terminal = path.starts_with("/dev/pts/") || path.starts_with("/dev/tty");
+    is_terminal.then(|| path.to_owned())
+}
+
+#[cfg(not(unix))]
+fn terminal_of(_: u32) -> Option<String> {
+    None
 }
 
 #[cfg(not(unix))]

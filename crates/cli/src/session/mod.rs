@@ -45,7 +45,7 @@ use crate::home::variable;
 pub(crate) use cache::PendingRun;
 pub(crate) use detached::{Left, Settled};
 pub(crate) use history::{Entry, Target};
-pub(crate) use key::session_key;
+pub(crate) use key::{Place, session_key, session_key_at};
 
 /// What kind of step an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
