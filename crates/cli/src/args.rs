@@ -22,6 +22,8 @@ use crate::output::{Format, LogLevel};
     version,
     disable_version_flag = true,
     disable_help_subcommand = true,
+    // As Python's argparse reads them.
+    infer_long_args = true,
     max_term_width = 100,
     after_help = "\
 Examples:

@@ -1,12 +1,14 @@
 //! What commands work with, made when it is first needed.
 
-use contree_client::{Client, Config};
+use std::time::Duration;
+
+use contree_client::{Client, Config, OnRetry, Retrying};
 
 use crate::args::Globals;
 use crate::failure::Failure;
 use crate::home::{Home, variable};
 use crate::output::{Format, LogLevel, Output};
-use crate::profile::{Profile, Profiles};
+use crate::profile::{Profile, Profiles, old_places};
 use crate::session::{Store, session_key};
 
 /// The options of every command, and what follows from them.
@@ -22,22 +24,35 @@ impl Context {
     /// Reads the settings.
     pub(crate) fn new(globals: Globals) -> Result<Self, Failure> {
         let home = Home::locate(globals.config.as_deref());
+        let moved = old_places::move_old(home.root())?;
         let profiles = Profiles::load(&home)?;
         let format = setting(&profiles, globals.output, "output_format")?;
         let level = setting(&profiles, globals.log_level, "log_level")?;
+        let output = Output::new(format, level);
+        for moved in moved {
+            output.note(&moved);
+        }
         Ok(Self {
-            output: Output::new(format, level),
+            output,
             globals,
             home,
             profiles,
         })
     }
 
+    /// What was typed, else what section `[cli]` has.
+    fn chosen(&self, typed: Option<&String>, key: &str) -> Option<String> {
+        typed.cloned().or_else(|| self.profiles.setting(key))
+    }
+
+    /// The profile that is asked for by name.
+    fn named_profile(&self) -> Option<String> {
+        self.chosen(self.globals.profile.as_ref(), "profile")
+    }
+
     /// The name of the profile that is asked for, whether or not there is one.
     pub(crate) fn profile_name(&self) -> String {
-        self.globals
-            .profile
-            .clone()
+        self.named_profile()
             .or_else(|| variable("CONTREE_PROFILE"))
             .unwrap_or_else(|| self.profiles.active())
     }
@@ -50,7 +65,7 @@ impl Context {
         let found = match saved {
             Some(profile) => Some(profile),
             // Asked for by name, nothing else will do.
-            None if self.globals.profile.is_some() => None,
+            None if self.named_profile().is_some() => None,
             None => Profile::from_environment(),
         };
         let Some(mut profile) = found else {
@@ -59,14 +74,20 @@ impl Context {
             ))
             .next("contree auth --url URL   or set CONTREE_URL and CONTREE_TOKEN"));
         };
-        if let Some(token) = &self.globals.token {
-            profile.token.clone_from(token);
+        let Globals {
+            token,
+            url,
+            project,
+            ..
+        } = &self.globals;
+        if let Some(token) = self.chosen(token.as_ref(), "token") {
+            profile.token = token;
         }
-        if let Some(url) = &self.globals.url {
+        if let Some(url) = self.chosen(url.as_ref(), "url") {
             url.trim_end_matches('/').clone_into(&mut profile.url);
         }
-        if let Some(project) = &self.globals.project {
-            profile.project = Some(project.clone());
+        if let Some(project) = self.chosen(project.as_ref(), "project") {
+            profile.project = Some(project);
         }
         profile.check()?;
         Ok(profile)
@@ -74,14 +95,14 @@ impl Context {
 
     /// A client of the profile's server.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        client_of(&self.profile()?)
+        client_of(&self.profile()?, &self.output)
     }
 
     /// The name that the sessions are kept under.
     pub(crate) fn store_name(&self) -> String {
         let name = self.profile_name();
         if !self.profiles.contains(&name)
-            && self.globals.profile.is_none()
+            && self.named_profile().is_none()
             && let Some(profile) = Profile::from_environment()
         {
             return profile.name;
@@ -98,18 +119,47 @@ impl Context {
     pub(crate) async fn store(&self) -> Result<Store, Failure> {
         let name = self.store_name();
         crate::profile::check_name(&name)?;
-        let key = session_key(&name, self.globals.session.as_deref());
+        let chosen = self.chosen(self.globals.session.as_ref(), "session_key");
+        let key = session_key(&name, chosen.as_deref());
         Store::open(&self.home.session_db(&name), key).await
     }
 }
 
 /// A client of a profile's server.
-pub(crate) fn client_of(profile: &Profile) -> Result<Client, Failure> {
+pub(crate) fn client_of(profile: &Profile, output: &Output) -> Result<Client, Failure> {
     let mut config = Config::new(&profile.url, &profile.token);
     config.project.clone_from(&profile.project);
     config.user_agent = user_agent();
+    let output = output.clone();
+    config.on_retry = Some(OnRetry::new(move |retrying| tell(&output, retrying)));
     Client::new(config)
         .map_err(|error| Failure::from(error).while_doing(format!("profile '{}'", profile.name)))
+}
+
+/// Failures in a row that nobody needs to hear of: about two seconds.
+const SILENT_FAILURES: u32 = 4;
+/// A wait that nobody needs to hear of.
+const SILENT_WAIT: Duration = Duration::from_secs(3);
+
+/// Says why it takes so long. Once for a row of failures, and for each long wait that the server
+/// asks for.
+fn tell(output: &Output, retrying: Retrying<'_>) {
+    let Retrying {
+        error,
+        failures,
+        wait,
+    } = retrying;
+    let is_asked = error.retry_after().is_some() && wait > SILENT_WAIT;
+    if failures != SILENT_FAILURES + 1 && !is_asked {
+        return;
+    }
+    let failure = Failure::from_client(error);
+    let again = if is_asked {
+        format!("trying again in {} s, as the server asks", wait.as_secs())
+    } else {
+        "trying again for a while".to_owned()
+    };
+    output.warn(&format!("{failure}; {again} (Ctrl-C to stop)"));
 }
 
 fn user_agent() -> String {

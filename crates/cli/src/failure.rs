@@ -109,9 +109,19 @@ impl fmt::Display for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
+        Self::from_client(&error)
+    }
+}
+
+impl Failure {
+    /// What a call to the server came to.
+    pub(crate) fn from_client(error: &ClientError) -> Self {
         let status = error.status();
         let is_connect = matches!(error, ClientError::Connect { .. });
-        let failure = Self::new(error.to_string());
+        let failure = match status {
+            Some(status @ 500..) => Self::new(format!("{error} (HTTP {status})")),
+            _ => Self::new(error.to_string()),
+        };
         // The layers of an HTTP library between say nothing to a user; the lowest one does.
         let mut root = error.source();
         while let Some(below) = root.and_then(std::error::Error::source) {
@@ -124,7 +134,7 @@ impl From<ClientError> for Failure {
         match status {
             Some(401) => failure.next("contree auth   (save a valid token)"),
             Some(403) => failure.next("contree auth   (save a token that has this permission)"),
-            Some(429 | 503) => failure.next("try again later"),
+            Some(429 | 500..) => failure.next("try again later"),
             _ if is_connect => failure
                 .next("contree serve   (start a server), or choose another one with --profile"),
             _ => failure,

@@ -40,6 +40,11 @@ impl Home {
         Self { root, auth }
     }
 
+    /// The folder of everything.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The profile file.
     pub(crate) fn auth_ini(&self) -> &Path {
         &self.auth

@@ -1,9 +1,12 @@
 //! The texts that `--since` and `--until` take.
 //!
 //! - a date or date-time, `YYYY[-MM[-DD]][ T]HH[:MM[:SS]]` with `-`, `.`, `/` or nothing between
-//!   the parts of the date, UTC
+//!   the parts of the date, UTC unless an offset is given
 //! - `HH:MM[:SS]`, today, UTC
 //! - intervals before now: sums of `<n>s|m|h|d|w|M|y`, a bare number being seconds (`1d12h`, `90`)
+//!
+//! Digits alone are a date when they can be one (`2025`, `202504`, `20250401`), as with
+//! contree-cli, and otherwise seconds.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
@@ -43,39 +46,56 @@ impl std::str::FromStr for Moment {
 
 fn parse(text: &str, now: Timestamp) -> Result<Timestamp, InvalidMoment> {
     let text = text.trim();
-    // RFC 3339 with an offset first: it is exact.
+    // RFC 3339 with an offset, or with a fraction of a second: they are exact.
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
+    let utc = |civil: DateTime| {
+        let zoned = civil.to_zoned(TimeZone::UTC).map_err(|_| InvalidMoment)?;
+        Ok(zoned.timestamp())
+    };
+    if text.contains('.')
+        && text.contains(':')
+        && let Ok(civil) = text.parse::<DateTime>()
+    {
+        return utc(civil);
+    }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let next = text.as_bytes().get(digits);
     let is_date = match digits {
-        4 => text.len() == 4 || matches!(text.as_bytes()[4], b'-' | b'.' | b'/' | b' ' | b'T'),
-        8 => text.len() == 8 || matches!(text.as_bytes()[8], b' ' | b'T'),
+        4 => matches!(next, None | Some(b'-' | b'.' | b'/' | b' ' | b'T')),
+        6 | 8 => matches!(next, None | Some(b' ' | b'T')) && date(&text[..digits]).is_ok(),
         _ => false,
     };
-    let local = if is_date {
-        date_time(text)?
+    if is_date {
+        utc(date_time(text)?)
     } else if text.contains(':') {
         let today = now.to_zoned(TimeZone::UTC).date();
-        today.to_datetime(time(text)?)
+        utc(today.to_datetime(time(text)?))
     } else {
-        return interval(text, now);
-    };
-    let zoned = local.to_zoned(TimeZone::UTC).map_err(|_| InvalidMoment)?;
-    Ok(zoned.timestamp())
+        interval(text, now)
+    }
 }
 
 fn date_time(text: &str) -> Result<DateTime, InvalidMoment> {
     let text = text.strip_suffix('Z').unwrap_or(text);
-    let (date, time_of_day) = match text.split_once(['T', ' ']) {
-        Some((date, rest)) => (date, time(rest)?),
+    let (day, time_of_day) = match text.split_once(['T', ' ']) {
+        Some((day, rest)) => (day, time(rest)?),
         None => (text, Time::midnight()),
     };
-    let mut parts: Vec<&str> = date.split(['-', '.', '/']).collect();
+    Ok(date(day)?.to_datetime(time_of_day))
+}
+
+fn date(text: &str) -> Result<Date, InvalidMoment> {
+    let mut parts: Vec<&str> = text.split(['-', '.', '/']).collect();
     if let [whole] = parts[..]
-        && whole.len() == 8
+        && whole.is_ascii()
     {
-        parts = vec![&whole[..4], &whole[4..6], &whole[6..]];
+        parts = match whole.len() {
+            8 => vec![&whole[..4], &whole[4..6], &whole[6..]],
+            6 => vec![&whole[..4], &whole[4..]],
+            _ => parts,
+        };
     }
     if parts.len() > 3 {
         return Err(InvalidMoment);
@@ -85,8 +105,7 @@ fn date_time(text: &str) -> Result<DateTime, InvalidMoment> {
         *slot = number(part)?;
     }
     let small = |n: i16| i8::try_from(n).map_err(|_| InvalidMoment);
-    let date = Date::new(numbers[0], small(numbers[1])?, small(numbers[2])?);
-    Ok(date.map_err(|_| InvalidMoment)?.to_datetime(time_of_day))
+    Date::new(numbers[0], small(numbers[1])?, small(numbers[2])?).map_err(|_| InvalidMoment)
 }
 
 fn time(text: &str) -> Result<Time, InvalidMoment> {
@@ -146,7 +165,7 @@ fn seconds(text: &str) -> Result<i64, InvalidMoment> {
         return Err(InvalidMoment);
     }
     while !rest.is_empty() {
-        rest = rest.trim_start_matches(['+', '-']);
+        rest = rest.trim_start_matches(['+', '-', ' ']);
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let count: i64 = number(&rest[..digits])?;
         rest = &rest[digits..];
@@ -192,9 +211,16 @@ mod tests {
             ("2025-04-01T12:30", "2025-04-01T12:30:00Z"),
             ("2025-04-01 12:30:15Z", "2025-04-01T12:30:15Z"),
             ("2025-04-01T12:30:15+02:00", "2025-04-01T10:30:15Z"),
+            ("2025-04-01 12:30:15.25", "2025-04-01T12:30:15.25Z"),
+            ("202504", "2025-04-01T00:00:00Z"),
+            ("20250401 7", "2025-04-01T07:00:00Z"),
             ("07:30", "2026-11-22T07:30:00Z"),
             ("1d", "2026-11-21T08:00:00Z"),
             ("1d12h", "2026-11-20T20:00:00Z"),
+            ("1d 12h", "2026-11-20T20:00:00Z"),
+            ("3600s", "2026-11-22T07:00:00Z"),
+            ("86400", "2026-11-21T08:00:00Z"),
+            ("999999", "2026-11-10T18:13:21Z"),
             ("-2h", "2026-11-22T06:00:00Z"),
             ("90", "2026-11-22T07:58:30Z"),
             ("1M", "2026-10-23T08:00:00Z"),

@@ -91,10 +91,9 @@ impl Import {
             }
             Self::archive(reference)
         } else {
-            let url = registry_url(reference);
             Self {
-                tag: derived_tag(&url),
-                source: Source::Registry(url),
+                tag: derived_tag(reference),
+                source: Source::Registry(registry_url(reference)),
             }
         };
         if let Some(tag) = tag {
@@ -148,7 +147,7 @@ fn expand_braces(text: &str) -> Vec<String> {
 
 /// A reference in full: registry, `library/` for official images, and a tag. What has a scheme is
 /// taken as it is.
-fn registry_url(reference: &str) -> String {
+pub(crate) fn registry_url(reference: &str) -> String {
     if reference.contains("://") {
         return reference.to_owned();
     }
@@ -174,10 +173,10 @@ fn is_registry(name: &str) -> bool {
     name.contains(['.', ':']) || name == "localhost"
 }
 
-/// The tag that an import gets by itself: the reference without scheme, registry, `library/` and
-/// digest.
-fn derived_tag(url: &str) -> String {
-    let reference = url.split_once("://").map_or(url, |(_, rest)| rest);
+/// The tag that an import gets by itself: the reference as it was typed, without scheme, registry,
+/// `library/` and digest.
+fn derived_tag(typed: &str) -> String {
+    let reference = typed.split_once("://").map_or(typed, |(_, rest)| rest);
     let path = match reference.split_once('/') {
         Some((first, rest)) if is_registry(first) => rest,
         _ => reference,
@@ -225,11 +224,11 @@ mod tests {
     }
 
     /// What contree-cli 0.9.4 makes of the same references, but for the last four: there it keeps
-    /// ports without a dot and digests in tags, and adds `:latest` to digests.
+    /// hosts without a dot and digests in tags, and adds `:latest` to digests.
     #[test]
     fn references_in_full_and_their_tags() {
         for (reference, url, tag) in [
-            ("ubuntu", "docker.io/library/ubuntu:latest", "ubuntu:latest"),
+            ("ubuntu", "docker.io/library/ubuntu:latest", "ubuntu"),
             (
                 "ubuntu:22.04",
                 "docker.io/library/ubuntu:22.04",
@@ -240,12 +239,12 @@ mod tests {
                 "docker.io/library/ubuntu:latest",
                 "ubuntu:latest",
             ),
-            ("user/app", "docker.io/user/app:latest", "user/app:latest"),
+            ("user/app", "docker.io/user/app:latest", "user/app"),
             ("ghcr.io/o/i:t", "ghcr.io/o/i:t", "o/i:t"),
             (
                 "127.0.0.1:5000/debian",
                 "127.0.0.1:5000/debian:latest",
-                "debian:latest",
+                "debian",
             ),
             (
                 "docker://docker.io/ubuntu:latest",
@@ -253,7 +252,7 @@ mod tests {
                 "ubuntu:latest",
             ),
             ("localhost:5000/a/b:c", "localhost:5000/a/b:c", "a/b:c"),
-            ("localhost/a", "localhost/a:latest", "a:latest"),
+            ("localhost/a", "localhost/a:latest", "a"),
             (
                 "debian@sha256:ab",
                 "docker.io/library/debian@sha256:ab",

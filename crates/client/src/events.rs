@@ -323,7 +323,9 @@ impl Follow {
             .retry_after()
             .unwrap_or_else(|| policy.delay(self.failures));
         tracing::debug!(operation = %self.operation, %error, "event stream broke");
-        self.wait = Some(wait.min(policy.max_wait));
+        let wait = wait.min(policy.max_wait);
+        self.client.retrying(&error, self.failures, wait);
+        self.wait = Some(wait);
         Ok(())
     }
 }

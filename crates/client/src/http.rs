@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::retry::{RetryPolicy, parse_retry_after};
+use crate::retry::{OnRetry, RetryPolicy, parse_retry_after};
 
 /// Largest JSON answer that is read.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
@@ -42,6 +42,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// When requests are sent again.
     pub retry: RetryPolicy,
+    /// Who hears of that. Default nobody.
+    pub on_retry: Option<OnRetry>,
 }
 
 impl Config {
@@ -57,6 +59,7 @@ impl Config {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(90),
             retry: RetryPolicy::default(),
+            on_retry: None,
         }
     }
 }
@@ -86,6 +89,7 @@ struct Shared {
     timeout: Duration,
     idle_timeout: Duration,
     retry: RetryPolicy,
+    on_retry: Option<OnRetry>,
 }
 
 impl Client {
@@ -143,6 +147,7 @@ impl Client {
                 timeout: config.timeout,
                 idle_timeout: config.idle_timeout,
                 retry: config.retry,
+                on_retry: config.on_retry,
             }),
         })
     }
@@ -155,6 +160,13 @@ impl Client {
 
     pub(crate) fn retry_policy(&self) -> &RetryPolicy {
         &self.shared.retry
+    }
+
+    /// Tells whoever wants to hear of it that is waited before another attempt.
+    pub(crate) fn retrying(&self, error: &Error, failures: u32, wait: Duration) {
+        if let Some(on_retry) = &self.shared.on_retry {
+            on_retry.tell(error, failures, wait);
+        }
     }
 
     pub(crate) fn idle_timeout(&self) -> Duration {
@@ -214,6 +226,7 @@ impl Client {
             tracing::debug!(
                 request = %call.name(), failures, wait_ms = wait.as_millis(), %error, "trying again"
             );
+            self.retrying(&error, failures, wait);
             tokio::time::sleep(wait).await;
         }
     }

@@ -28,7 +28,7 @@ pub mod sse;
 pub use error::Error;
 pub use events::{EventFrame, EventStream, Follow};
 pub use http::{Client, Config, Download};
-pub use retry::RetryPolicy;
+pub use retry::{OnRetry, RetryPolicy, Retrying};
 pub use routes::files::{FileFilter, UploadStep, Uploaded};
 pub use routes::images::ImageFilter;
 pub use routes::operations::OperationFilter;

@@ -7,10 +7,49 @@
 //! - `Retry-After` (seconds or a date) beats the schedule. A wait longer than
 //!   [`RetryPolicy::max_wait`] is not waited for: the caller gets the error.
 //! - There is always a last attempt.
+//! - Whoever wants to tell a user why it takes so long hears of each wait: [`OnRetry`].
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Error;
+
+/// A failure after which is waited and tried again.
+#[derive(Debug, Clone, Copy)]
+pub struct Retrying<'a> {
+    /// What failed.
+    pub error: &'a Error,
+    /// Failures in a row, this one included.
+    pub failures: u32,
+    /// How long is waited now.
+    pub wait: Duration,
+}
+
+/// Hears of every wait before another attempt, when it begins.
+#[derive(Clone)]
+pub struct OnRetry(Arc<dyn Fn(Retrying<'_>) + Send + Sync>);
+
+impl OnRetry {
+    /// Calls this.
+    pub fn new(hear: impl Fn(Retrying<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hear))
+    }
+
+    pub(crate) fn tell(&self, error: &Error, failures: u32, wait: Duration) {
+        (self.0)(Retrying {
+            error,
+            failures,
+            wait,
+        });
+    }
+}
+
+impl fmt::Debug for OnRetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnRetry")
+    }
+}
 
 /// Bounds of the retries of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,6 +36,20 @@ pub(crate) async fn active(
     Ok(active)
 }
 
+/// The operations that were named, where `--all` could have been said instead. None is a mistake,
+/// and not a usage error: `contree kill $(contree ps -q)` comes to it when nothing runs.
+pub(crate) async fn named(
+    store: &mut Store,
+    words: &[String],
+) -> Result<Vec<OperationId>, Failure> {
+    let operations = store.operations(words).await?;
+    if operations.is_empty() {
+        return Err(Failure::new("Provide at least one UUID, or use --all")
+            .next("contree ps   (list what is running)"));
+    }
+    Ok(operations)
+}
+
 async fn of_project(client: &Client) -> Result<Vec<OperationId>, Failure> {
     let mut active = Vec::new();
     for status in OperationStatus::ALL
@@ -51,13 +65,18 @@ async fn of_project(client: &Client) -> Result<Vec<OperationId>, Failure> {
             };
             client.list_operations(&filter).await
         };
-        pages(u32::MAX, page, |operation| {
-            // One may have moved on to the next state between two lists.
-            if !active.contains(&operation.uuid) {
-                active.push(operation.uuid);
-            }
-            Ok(())
-        })
+        pages(
+            u32::MAX,
+            page,
+            |_| true,
+            |operation| {
+                // One may have moved on to the next state between two lists.
+                if !active.contains(&operation.uuid) {
+                    active.push(operation.uuid);
+                }
+                Ok(())
+            },
+        )
         .await?;
     }
     Ok(active)

@@ -40,7 +40,7 @@ pub(crate) struct AuthArgs {
     #[command(subcommand)]
     command: Option<AuthCommand>,
     /// jwt: token alone, any server; iam: token and project, the hosted service
-    /// [default: iam with --project and no --url, else jwt]
+    /// [default: iam when a project is known, else jwt]
     #[arg(long = "type", value_name = "TYPE", hide_possible_values = true)]
     auth_type: Option<AuthType>,
     /// Overwrite a saved profile without asking
@@ -106,18 +106,18 @@ async fn save(context: &Context, kind: Option<AuthType>, force: bool) -> Result<
         return Err(Failure::new("Aborted.").next("--force overwrites without asking"));
     }
     let url = globals.url.clone().or_else(|| variable("CONTREE_URL"));
-    let project = globals
-        .project
-        .clone()
-        .or_else(|| first_variable(&PROJECT_VARIABLES).map(|(_, id)| id));
-    let auth_type = kind.unwrap_or(match (&url, &project) {
-        (None, Some(_)) => AuthType::Iam,
-        _ => AuthType::Jwt,
-    });
-    let project = match (auth_type, project) {
-        (AuthType::Iam, None) => Some(ask("Project ID: ")?),
-        (_, project) => project,
+    // Where only tokens count, a project is sent when it was typed, not because the environment of
+    // something else has one.
+    let project = match kind {
+        Some(AuthType::Jwt) => None,
+        Some(AuthType::Iam) | None => first_variable(&PROJECT_VARIABLES).map(|(_, id)| id),
     };
+    let project = globals.project.clone().or(project);
+    let auth_type = kind.unwrap_or(if project.is_some() {
+        AuthType::Iam
+    } else {
+        AuthType::Jwt
+    });
     let url = url.unwrap_or_else(|| {
         match auth_type {
             AuthType::Iam => IAM_URL,
@@ -125,33 +125,43 @@ async fn save(context: &Context, kind: Option<AuthType>, force: bool) -> Result<
         }
         .to_owned()
     });
+    let token = token(context, &url)?;
+    let project = match (auth_type, project) {
+        (AuthType::Iam, None) => Some(ask("Project ID: ")?).filter(|id| !id.is_empty()),
+        (_, project) => project,
+    };
+    if auth_type == AuthType::Iam && project.is_none() {
+        return Err(Failure::new("a project is needed").next("--project ID   or   --type jwt"));
+    }
     let profile = Profile {
-        token: token(context, &url)?,
+        token,
         url: url.trim().trim_end_matches('/').to_owned(),
         auth_type,
         project,
         name,
     };
     profile.check()?;
-    let whoami = client_of(&profile)?.whoami().await.map_err(|error| {
-        let status = error.status();
-        let url = &profile.url;
-        let what = if status.is_some() {
-            format!("{url} did not accept the token; nothing was saved")
-        } else {
-            format!("the token could not be checked with {url}; nothing was saved")
-        };
-        let failure = Failure::from(error);
-        // The usual advice would be what was just tried.
-        let failure = match status {
-            Some(401 | 403) => {
-                failure.advise("check the token: a server's first one is in DATA_DIR/admin.token")
-            }
-            Some(404) => failure.advise("check --url: it is the address without /v1"),
-            _ => failure,
-        };
-        failure.while_doing(what)
-    })?;
+    let whoami = client_of(&profile, &context.output)?
+        .whoami()
+        .await
+        .map_err(|error| {
+            let status = error.status();
+            let url = &profile.url;
+            let what = if status.is_some() {
+                format!("{url} did not accept the token; nothing was saved")
+            } else {
+                format!("the token could not be checked with {url}; nothing was saved")
+            };
+            let failure = Failure::from(error);
+            // The usual advice would be what was just tried.
+            let failure = match status {
+                Some(401 | 403) => failure
+                    .advise("check the token: a server's first one is in DATA_DIR/admin.token"),
+                Some(404) => failure.advise("check --url: it is the address without /v1"),
+                _ => failure,
+            };
+            failure.while_doing(what)
+        })?;
     warn_about(context, &whoami);
     profiles.save(&profile)?;
     context.output.note(&format!(
@@ -208,21 +218,21 @@ fn line_of_stdin() -> Result<String, Failure> {
     Ok(line)
 }
 
-/// A question whose answer is shown; on standard error, as standard output may be a pipe.
+/// A question whose answer is shown; on standard error, as standard output may be a pipe. Answers
+/// may come from a pipe too.
 fn ask(question: &str) -> Result<String, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("a project is needed").next("--project ID"));
-    }
     write!(std::io::stderr(), "{question}")?;
-    Ok(line_of_stdin()?.trim().to_owned())
+    let answer = line_of_stdin()?;
+    if answer.is_empty() && !std::io::stdin().is_terminal() {
+        writeln!(std::io::stderr())?;
+    }
+    Ok(answer.trim().to_owned())
 }
 
+/// No answer is a no.
 fn confirm(question: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    write!(std::io::stderr(), "{question} [y/N] ")?;
-    Ok(matches!(line_of_stdin()?.trim(), "y" | "Y" | "yes"))
+    let answer = ask(&format!("{question} [y/N] "))?;
+    Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
 }
 
 async fn list(context: &Context, offline: bool) -> Result<u8, Failure> {
@@ -246,7 +256,7 @@ async fn list(context: &Context, offline: bool) -> Result<u8, Failure> {
         if offline {
             "offline mode"
         } else {
-            check(profile).await
+            check(context, profile).await
         }
     });
     let checks = futures_util::future::join_all(checks).await;
@@ -268,14 +278,14 @@ async fn list(context: &Context, offline: bool) -> Result<u8, Failure> {
 }
 
 /// What a server says to a token, in a word.
-async fn check(profile: &Profile) -> &'static str {
+async fn check(context: &Context, profile: &Profile) -> &'static str {
     if profile.url.is_empty() {
         return "no url";
     }
     if profile.check().is_err() {
         return "error";
     }
-    let Ok(client) = client_of(profile) else {
+    let Ok(client) = client_of(profile, &context.output) else {
         return "error";
     };
     match tokio::time::timeout(CHECK_TIMEOUT, client.whoami()).await {

@@ -8,7 +8,7 @@ use contree_api::operation::OperationStatus;
 use contree_client::Client;
 use futures_util::StreamExt as _;
 
-use super::active::active;
+use super::active::{active, named};
 use super::ending::ended;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ Examples:
   contree kill -a --whole-project    everything of the project, other people's too")]
 pub(crate) struct KillArgs {
     /// UUIDs, or steps of the session: HEAD, HEAD~N, @N, @-N, @+N or N
-    #[arg(value_name = "REF", required_unless_present = "all")]
+    #[arg(value_name = "REF")]
     operations: Vec<String>,
     /// All that are waiting or running and were started by sessions of this machine
     #[arg(short, long)]
@@ -51,7 +51,7 @@ pub(crate) async fn kill(context: &Context, args: KillArgs) -> Result<u8, Failur
         }
         active(context, &client, &mut store, args.whole_project).await?
     } else {
-        store.operations(&args.operations).await?
+        named(&mut store, &args.operations).await?
     };
     if operations.is_empty() {
         context.output.note("Nothing to cancel");

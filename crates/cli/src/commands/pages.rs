@@ -5,27 +5,32 @@ use crate::failure::Failure;
 /// The server's largest page.
 const PAGE: u32 = 1_000;
 
-/// Hands `each` up to `max` items of a list that comes in pages of (limit, offset). Whether there
-/// are more than `max`.
+/// Hands `each` up to `max` items that are meant, of a list that comes in pages of (limit,
+/// offset). Whether there are more than `max`.
 pub(crate) async fn pages<T>(
     max: u32,
     fetch: impl AsyncFn(u32, u32) -> Result<Vec<T>, contree_client::Error>,
+    is_meant: impl Fn(&T) -> bool,
     mut each: impl FnMut(T) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
-    let mut taken = 0;
-    while taken < max {
-        let limit = PAGE.min(max - taken);
-        let page = fetch(limit, taken).await?;
+    let (mut seen, mut taken) = (0, 0);
+    loop {
+        // One more than is wanted tells whether there is more.
+        let limit = PAGE.min((max - taken).saturating_add(1));
+        let page = fetch(limit, seen).await?;
         let count = u32::try_from(page.len()).unwrap_or(u32::MAX);
-        page.into_iter()
-            .take(limit as usize)
-            .try_for_each(&mut each)?;
+        for item in page.into_iter().take(limit as usize).filter(&is_meant) {
+            if taken == max {
+                return Ok(true);
+            }
+            taken += 1;
+            each(item)?;
+        }
         if count < limit {
             return Ok(false);
         }
-        taken += limit;
+        seen += limit;
     }
-    Ok(!fetch(1, max).await?.is_empty())
 }
 
 #[cfg(test)]
@@ -38,12 +43,32 @@ mod tests {
             assert!((1..=PAGE).contains(&limit));
             Ok((offset..length.min(offset + limit)).collect())
         };
-        let more = pages(max, fetch, |_| {
-            taken += 1;
+        let more = pages(
+            max,
+            fetch,
+            |_| true,
+            |_| {
+                taken += 1;
+                Ok(())
+            },
+        )
+        .await;
+        (taken, more.unwrap())
+    }
+
+    #[tokio::test]
+    async fn only_what_is_meant_counts() {
+        let mut taken = Vec::new();
+        let fetch =
+            async |limit: u32, offset: u32| Ok((offset..3_000.min(offset + limit)).collect());
+        let is_even = |n: &u32| n.is_multiple_of(2);
+        let more = pages(1_200, fetch, is_even, |n| {
+            taken.push(n);
             Ok(())
         })
         .await;
-        (taken, more.unwrap())
+        assert_eq!((taken.len(), taken.last()), (1_200, Some(&2_398)));
+        assert!(more.unwrap());
     }
 
     #[tokio::test]

@@ -91,13 +91,18 @@ pub(crate) async fn ps(context: &Context, args: PsArgs) -> Result<u8, Failure> {
         };
         client.list_operations(&filter).await
     };
-    let has_more = pages(args.max, page, |operation| {
-        if args.quiet {
-            context.output.line(&operation.uuid.to_string())
-        } else {
-            rows.push(Row::of(&operation))
-        }
-    })
+    let has_more = pages(
+        args.max,
+        page,
+        |_| true,
+        |operation| {
+            if args.quiet {
+                context.output.line(&operation.uuid.to_string())
+            } else {
+                rows.push(Row::of(&operation))
+            }
+        },
+    )
     .await?;
     if !args.quiet {
         rows.finish()?;

@@ -76,7 +76,8 @@ impl Ini {
         self.own(section, key).or_else(|| self.own(DEFAULT, key))
     }
 
-    fn own(&self, section: &str, key: &str) -> Option<String> {
+    /// A value of a section itself.
+    pub(crate) fn own(&self, section: &str, key: &str) -> Option<String> {
         let range = self.key_range(section, key)?;
         let mut value = String::new();
         for line in &self.lines[range] {

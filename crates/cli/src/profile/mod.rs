@@ -12,8 +12,13 @@
 //!
 //! `type` is `jwt` (a bearer token and a URL) or `iam` (a bearer token and a project; the URL has
 //! a default). Values of `auth.ini` win over those of `cli.ini` beside it.
+//!
+//! Section `[cli]` of either file sets defaults of global options: `output_format`, `log_level`,
+//! `profile`, `session_key`, `url`, `token` and `project`, and `editor`. It is looked for beside
+//! the profile file first, then in the home.
 
 pub(crate) mod ini;
+pub(crate) mod old_places;
 
 use std::fmt;
 use std::io::Write as _;
@@ -108,15 +113,27 @@ impl Profile {
 pub(crate) struct Profiles {
     auth: Ini,
     cli: Ini,
+    /// The two of the home, where the profile file is elsewhere.
+    home: Option<[Ini; 2]>,
     path: std::path::PathBuf,
 }
 
 impl Profiles {
     /// Reads what is there; missing files are empty.
     pub(crate) fn load(home: &Home) -> Result<Self, Failure> {
+        let usual = home.root().join("auth.ini");
+        let elsewhere = if home.auth_ini() == usual {
+            None
+        } else {
+            Some([
+                read_ini(&usual)?,
+                read_ini(&usual.with_file_name("cli.ini"))?,
+            ])
+        };
         Ok(Self {
             auth: read_ini(home.auth_ini())?,
             cli: read_ini(&home.cli_ini())?,
+            home: elsewhere,
             path: home.auth_ini().to_owned(),
         })
     }
@@ -127,9 +144,14 @@ impl Profiles {
             .or_else(|| self.cli.get(section, key))
     }
 
-    /// A setting of section `[cli]`.
+    /// A setting of section `[cli]`. What `[DEFAULT]` has is none: the name of the active profile
+    /// stands there, which `CONTREE_PROFILE` beats.
     pub(crate) fn setting(&self, key: &str) -> Option<String> {
-        self.value("cli", key)
+        [&self.auth, &self.cli]
+            .into_iter()
+            .chain(self.home.iter().flatten())
+            .find_map(|ini| ini.own("cli", key))
+            .filter(|value| !value.is_empty())
     }
 
     /// The name of the profile used when none is asked for.

@@ -45,6 +45,13 @@ fn read(word: &str) -> Option<Named> {
     }
 }
 
+/// `0`, `@0`, `HEAD~0` and the like.
+fn is_zero(word: &str) -> bool {
+    let number = word.trim_start_matches("HEAD");
+    let number = number.trim_start_matches(['@', ':', '~', '+', '-']);
+    !number.is_empty() && number.bytes().all(|b| b == b'0')
+}
+
 impl Store {
     /// The operations that some arguments name; each may hold several words. All that is wrong is
     /// reported at once.
@@ -64,6 +71,7 @@ impl Store {
                     Ok(id) => operations.push(id),
                     Err(failure) => wrong.push(format!("{word} ({failure})")),
                 },
+                None if is_zero(word) => wrong.push(format!("{word} (N is a number from 1)")),
                 None => wrong.push(format!(
                     "{word} (not a UUID, @N, @-N, HEAD~N or history id)"
                 )),

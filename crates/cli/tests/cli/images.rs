@@ -40,9 +40,46 @@ fn lists() {
     );
     home.contree(&["images", "-i", "nonsense"]).code(2);
     home.contree(&["images", "--limit", "0"]).code(2);
+    home.contree(&["tag", BASE, "another"]).code(0);
     home.contree(&["images", "--limit", "1"])
         .code(0)
         .says("more than 1 images");
+    let all = home.contree(&["images", "--limit", "2"]).code(0);
+    assert_eq!(all.stderr, "", "these were all");
+}
+
+#[test]
+fn prefixes_may_end_in_the_middle_and_options_stand_before_list() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    for tag in ["my-app:v1", "my-app", "my-application:v1"] {
+        home.contree(&["tag", BASE, tag]).code(0);
+    }
+    let tags = |args: &[&str]| -> Vec<String> {
+        let rows = home.rows(args);
+        rows.iter()
+            .map(|row| row["tag"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(tags(&["images", "--prefix", "my-app:"]), ["my-app:v1"]);
+    assert_eq!(
+        tags(&["images", "--prefix", "my-app:", "ls"]),
+        ["my-app:v1"]
+    );
+    assert_eq!(
+        tags(&[
+            "images",
+            "--prefix",
+            "my",
+            "ls",
+            "--prefix",
+            "my-application"
+        ]),
+        ["my-application:v1"]
+    );
+    home.contree(&["images", "-a", "import", "x"])
+        .code(1)
+        .says("do not go with import");
 }
 
 #[test]
@@ -102,13 +139,15 @@ fn imports_run_at_once_and_fail_alone() {
         [
             (&json!("ubuntu:22.04"), &json!("SUCCESS")),
             (&json!("ubuntu:24.04"), &json!("SUCCESS")),
-            (&json!("x/broken:latest"), &json!("FAILED")),
+            (&json!("x/broken"), &json!("FAILED")),
         ]
     );
     assert_eq!(
         rows[0]["registry_url"],
         "docker://docker.io/library/ubuntu:22.04"
     );
+    assert_eq!(rows[0]["metadata"]["tag"], "ubuntu:22.04");
+    assert_eq!(rows[0]["result"]["image"], rows[0]["image"]);
     assert_eq!(fake.bodies()[0]["timeout"], 600);
     assert!(fake.bodies()[0]["registry"].get("credentials").is_none());
     home.contree(&["images", "import", "a", "b", "--tag", "t"])
@@ -252,4 +291,17 @@ fn looks_inside() {
     // Bytes that are no text stay off the screen.
     let shown = home.on_a_terminal(&["cat", "/srv/data"]).code(1);
     assert!(shown.stdout.contains("is not text"), "{shown:?}");
+}
+
+#[test]
+fn imports_are_of_this_machine() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    let import = ["images", "import", "slow/a"];
+    let child = home.start(&import, std::process::Stdio::null());
+    fake.wait_for_request("/events");
+    home.contree(&["-S", "another", "kill", "--all"])
+        .code(0)
+        .says("Cancelled operation");
+    Ended::of(child).code(1).says("CANCELLED");
 }

@@ -14,6 +14,7 @@ mod files;
 mod home;
 mod images;
 mod inspect;
+mod network;
 mod operations;
 mod profiles;
 mod real;

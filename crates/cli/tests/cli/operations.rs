@@ -40,7 +40,14 @@ fn operation_has_the_short_commands_and_their_aliases() {
     home.contree(&["op", "kill", &id]).code(1).says("has ended");
     home.contree(&["op", "cancel", "--all"]).code(0);
     home.contree(&["op"]).code(2);
-    home.contree(&["op", "wait"]).code(1).says("--all");
+    for nothing in [
+        &["op", "wait"][..],
+        &["op", "wait", ""],
+        &["kill"],
+        &["kill", " "],
+    ] {
+        home.contree(nothing).code(1).says("or use --all");
+    }
     home.contree(&["op", "events"]).code(2);
 }
 

@@ -43,6 +43,51 @@ fn a_token_is_checked_then_saved_for_the_user_alone() {
         .says("--force");
     home.contree(&["auth", "-u", &url, "--token", "secret", "-f"])
         .code(0);
+    // Answers may come from a pipe, and the token after them.
+    home.contree_with(&["auth", "-u", &url], b"y\nsecret\n")
+        .code(0)
+        .says("Overwrite? [y/N]");
+}
+
+#[test]
+fn a_project_makes_it_iam() {
+    let (fake, home) = (Fake::start(), Home::empty());
+    let url = fake.url();
+    let auth = |name: &str, more: &[&str]| {
+        let args = ["auth", "-p", name, "-u", &url, "--token", "secret"];
+        home.command(env!("CARGO_BIN_EXE_contree"), &[&args, more].concat())
+    };
+    let ended =
+        |command: &mut std::process::Command| crate::home::Ended::of(command.spawn().unwrap());
+    ended(&mut auth("typed", &["-P", "it"])).code(0);
+    ended(auth("set", &[]).env("NEBIUS_AI_PROJECT", "it")).code(0);
+    // Where only tokens count, the environment's project is of something else.
+    ended(auth("own", &["--type", "jwt"]).env("CONTREE_PROJECT", "it")).code(0);
+    ended(&mut auth("both", &["--type", "jwt", "-P", "it"])).code(0);
+    ended(&mut auth("none", &["--type", "iam"]))
+        .code(1)
+        .says("--project ID");
+    home.contree_with(
+        &["auth", "-p", "asked", "--type", "iam", "-u", &url],
+        b"secret\nit\n",
+    )
+    .code(0)
+    .says("Project ID:");
+    let rows = home.rows(&["auth", "list", "-O"]);
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| ["name", "type", "project"].map(|field| row[field].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ["typed", "iam", "it"],
+            ["set", "iam", "it"],
+            ["own", "jwt", ""],
+            ["both", "jwt", "it"],
+            ["asked", "iam", "it"],
+        ]
+    );
 }
 
 #[test]
@@ -151,9 +196,52 @@ fn settings_come_from_cli_ini() {
     );
     let tagged = home.contree(&["tag", crate::fake::BASE, "a:b"]).code(0);
     assert_eq!(tagged.stderr, "", "notes are below errors");
+    // Which profile and session, too; the command line is stronger.
+    std::fs::write(&ini, "[cli]\nprofile = work\nsession_key = here\n").unwrap();
+    home.contree(&["images"])
+        .code(1)
+        .says("Profile 'work' does not exist");
+    home.contree(&["-p", "default", "use", "base:latest"])
+        .code(0);
+    let rows = home.rows(&["-p", "default", "session", "list"]);
+    assert_eq!(rows[0]["session_key"], "here");
+    home.contree(&["-p", "default", "-S", "other", "use"])
+        .code(1);
+    // With a profile file elsewhere the home's settings stay.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let moved = elsewhere.path().join("auth.ini");
+    std::fs::copy(home.folder.path().join("auth.ini"), &moved).unwrap();
+    let moved = moved.to_str().unwrap();
+    std::fs::write(&ini, "[cli]\noutput_format = csv\n").unwrap();
+    let listed = home.contree(&["-c", moved, "images"]).code(0);
+    assert!(listed.stdout.starts_with("uuid,tag"), "{listed:?}");
     std::fs::write(&ini, "[cli]\noutput_format = morse\n").unwrap();
     home.contree(&["images"])
         .code(1)
         .says("'morse' is no value of output_format");
     home.contree(&["-o", "tsv", "images"]).code(0);
+}
+
+#[test]
+fn what_old_versions_left_is_found() {
+    let (fake, folder) = (Fake::start(), tempfile::tempdir().unwrap());
+    let home = Home::of(&fake);
+    let old = folder.path().join("contree-cli");
+    std::fs::create_dir(&old).unwrap();
+    let auth = home.folder.path().join("auth.ini");
+    std::fs::rename(&auth, old.join("config.ini")).unwrap();
+    let new = folder.path().join("contree");
+    let mut command = home.command(env!("CARGO_BIN_EXE_contree"), &["use", "base:latest"]);
+    let command = command
+        .env_remove("CONTREE_HOME")
+        .env("XDG_CONFIG_HOME", folder.path());
+    crate::home::Ended::of(command.spawn().unwrap())
+        .code(0)
+        .says("Moved ");
+    assert!(!old.exists());
+    let mode = std::fs::metadata(new.join("auth.ini"))
+        .unwrap()
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    assert!(new.join("cli/sessions/default.db").exists());
 }

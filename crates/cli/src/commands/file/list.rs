@@ -48,18 +48,23 @@ pub(super) async fn list(context: &Context, args: ListArgs) -> Result<u8, Failur
         };
         client.list_files(&filter).await
     };
-    let has_more = pages(args.limit, page, |file| {
-        let id = file.uuid.to_string();
-        let source = sources.get(&id).map_or("", String::as_str);
-        let row = if args.quiet {
-            Row::new()
-                .with("uuid", id.as_str())
-                .with("sha256", file.sha256.as_str())
-        } else {
-            Row::of(&file)
-        };
-        rows.push(row.with("source", source))
-    })
+    let has_more = pages(
+        args.limit,
+        page,
+        |_| true,
+        |file| {
+            let id = file.uuid.to_string();
+            let source = sources.get(&id).map_or("", String::as_str);
+            let row = if args.quiet {
+                Row::new()
+                    .with("uuid", id.as_str())
+                    .with("sha256", file.sha256.as_str())
+            } else {
+                Row::of(&file)
+            };
+            rows.push(row.with("source", source))
+        },
+    )
     .await?;
     rows.finish()?;
     if has_more {

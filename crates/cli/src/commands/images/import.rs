@@ -2,26 +2,30 @@
 //!
 //! All imports run at once, each in these steps: a local archive is uploaded, the import is
 //! started, its events are followed for progress, and its outcome is fetched when it has ended.
-//! Ctrl-C cancels whatever was started.
+//! Ctrl-C cancels whatever was started, also what the server is just being asked to start.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::Poll;
 
 use clap::Args;
 use contree_api::event::{Event, EventData};
 use contree_api::image::{Credentials, ImageImportRequest, Registry};
-use contree_api::operation::{OperationResponse, OperationStatus};
+use contree_api::operation::OperationStatus;
 use contree_api::{OperationId, Tag};
 use contree_client::{Client, UploadStep};
+use tokio::sync::Mutex;
 
+use crate::commands::ending::{Told, ended};
 use crate::context::Context;
 use crate::failure::{Doing as _, Failure};
 use crate::interrupt::Interrupts;
 use crate::output::progress::{Progress, Task};
-use crate::output::{Columns, Row, Rows};
+use crate::output::{Columns, Rows};
 use crate::reference::{self, Import, Source};
+use crate::session::Store;
 
 /// Import images from registries or archives
 ///
@@ -71,31 +75,41 @@ pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<u8, Fa
     let mut interrupts = Interrupts::listen();
     let progress = Progress::new(&context.output);
     let rows = RefCell::new(context.output.rows(COLUMNS));
-    let started = RefCell::new(Vec::new());
+    let requests = Requests {
+        client: &client,
+        credentials: &credentials,
+        timeout: args.timeout,
+        store: Mutex::new(context.store().await?),
+        started: RefCell::default(),
+        asking: Cell::default(),
+        is_over: Cell::default(),
+    };
     let work = jobs.iter().map(|job| {
-        let request = Request {
-            client: &client,
-            credentials: &credentials,
-            timeout: args.timeout,
-        };
         let mut task = progress.task(&job.name);
-        let (rows, started) = (&rows, &started);
+        let (requests, rows) = (&requests, &rows);
         async move {
-            let outcome = request.run(job, &mut task, started).await;
+            let outcome = requests.run(job, &mut task).await;
             task.finish();
             report(context, &mut rows.borrow_mut(), job, outcome)
         }
     });
-    let work = futures_util::future::join_all(work);
+    let mut work = Box::pin(futures_util::future::join_all(work));
     let outcomes = tokio::select! {
-        outcomes = work => outcomes,
+        outcomes = &mut work => outcomes,
         _ = interrupts.next() => {
             drop(progress);
-            cancel(context, &client, &started.take(), &mut interrupts).await;
+            let cancel = async {
+                requests.answered(work.as_mut()).await;
+                requests.cancel(context).await;
+            };
+            tokio::select! {
+                () = cancel => {}
+                _ = interrupts.next() => {}
+            }
             return Err(Failure::new("User interrupted"));
         }
     };
-    drop(progress);
+    drop((work, progress));
     rows.into_inner().finish()?;
     let succeeded = outcomes
         .into_iter()
@@ -114,6 +128,8 @@ const COLUMNS: Columns = Columns {
         "consumed_memory",
         "image_uuid",
         "result_image_uuid",
+        "metadata",
+        "result",
     ],
 };
 
@@ -162,20 +178,22 @@ fn credentials(args: &ImportArgs) -> Result<Option<Credentials>, Failure> {
     }))
 }
 
-struct Request<'a> {
+/// What all imports of the command share.
+struct Requests<'a> {
     client: &'a Client,
     credentials: &'a Option<Credentials>,
     timeout: Option<u32>,
+    store: Mutex<Store>,
+    started: RefCell<Vec<OperationId>>,
+    /// How many the server is being asked to start.
+    asking: Cell<usize>,
+    /// No more are to be started.
+    is_over: Cell<bool>,
 }
 
-impl Request<'_> {
+impl Requests<'_> {
     /// From the beginning to the outcome.
-    async fn run(
-        &self,
-        job: &Job,
-        task: &mut Task,
-        started: &RefCell<Vec<OperationId>>,
-    ) -> Result<(String, OperationResponse), Failure> {
+    async fn run(&self, job: &Job, task: &mut Task) -> Result<(String, Told), Failure> {
         let url = match &job.source {
             Source::Registry(url) => url.clone(),
             Source::Archive(path) => self.upload(path, task).await?,
@@ -193,12 +211,46 @@ impl Request<'_> {
             tag: Some(job.tag.clone()),
             timeout: self.timeout,
         };
-        let id = self.client.import_image(&request).await?.uuid;
-        started.borrow_mut().push(id);
+        let id = self.start(&request).await?;
         task.step("started");
         self.follow(id, task).await?;
-        let operation = self.wait(id).await?;
-        Ok((url, operation))
+        Ok((url, ended(self.client, id).await?))
+    }
+
+    async fn start(&self, request: &ImageImportRequest) -> Result<OperationId, Failure> {
+        if self.is_over.get() {
+            return Err(Failure::silent(1));
+        }
+        self.asking.set(self.asking.get() + 1);
+        let answer = self.client.import_image(request).await;
+        self.asking.set(self.asking.get() - 1);
+        let id = answer?.uuid;
+        self.started.borrow_mut().push(id);
+        // So that `kill --all` and `op wait --all` know whose it is.
+        let mut store = self.store.lock().await;
+        store.note_started(&id.to_string()).await?;
+        Ok(id)
+    }
+
+    /// Goes on with the work until the server has answered all that asks it to start something.
+    async fn answered<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) {
+        self.is_over.set(true);
+        std::future::poll_fn(|waker| {
+            if self.asking.get() > 0 && work.as_mut().poll(waker).is_pending() {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+
+    async fn cancel(&self, context: &Context) {
+        for id in self.started.take() {
+            if self.client.cancel(id).await.is_ok() {
+                context.output.note(&format!("Cancelled operation {id}"));
+            }
+        }
     }
 
     async fn upload(&self, path: &Path, task: &mut Task) -> Result<String, Failure> {
@@ -261,19 +313,6 @@ impl Request<'_> {
             }
         }
     }
-
-    /// The operation once it has ended.
-    async fn wait(&self, id: OperationId) -> Result<OperationResponse, Failure> {
-        let mut pause = Duration::from_millis(250);
-        loop {
-            let operation = self.client.operation(id, false).await?;
-            if operation.summary.status.is_terminal() {
-                return Ok(operation);
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(5));
-        }
-    }
 }
 
 /// Prints how an import ended; whether it succeeded.
@@ -281,9 +320,9 @@ fn report(
     context: &Context,
     rows: &mut Rows,
     job: &Job,
-    outcome: Result<(String, OperationResponse), Failure>,
+    outcome: Result<(String, Told), Failure>,
 ) -> Result<bool, Failure> {
-    let (url, operation) = match outcome {
+    let (url, told) = match outcome {
         Ok(outcome) => outcome,
         Err(failure) => {
             let failure = failure.while_doing(format!("could not import {}", job.name));
@@ -291,23 +330,23 @@ fn report(
             return Ok(false);
         }
     };
-    let made = operation.result.as_ref();
-    let image = made.and_then(|made| made.image).map(|id| id.to_string());
+    let made = told.operation.result.as_ref();
     let tag = made
         .and_then(|made| made.tag.as_ref())
         .unwrap_or(&job.tag)
         .to_string();
-    let status = operation.summary.status;
+    let status = told.status();
     rows.push(
-        Row::of(&operation.summary)
+        told.row()
             .with("registry_url", url)
-            .with("image", image.unwrap_or_default())
+            .with("image", told.image().unwrap_or_default())
             .with("tag", tag),
     )?;
     rows.flush()?;
     let is_success = status == OperationStatus::Success;
     if !is_success {
-        let why = operation
+        let why = told
+            .operation
             .summary
             .error
             .as_deref()
@@ -328,7 +367,10 @@ fn report(
 fn advice(why: &str, source: &Source) -> &'static str {
     if why.contains("allow-registry") {
         "restart the server with --allow-registry HOST[:PORT]"
-    } else if why.contains("unauthorized") || why.contains("credentials") || why.contains("401") {
+    } else if ["user name", "unauthorized", "credentials", "401"]
+        .iter()
+        .any(|word| why.contains(word))
+    {
         "--username NAME   (the password is asked for)"
     } else {
         match source {
@@ -337,25 +379,6 @@ fn advice(why: &str, source: &Source) -> &'static str {
                 "a tar of a root filesystem, an OCI layout or the output of docker save is expected"
             }
         }
-    }
-}
-
-async fn cancel(
-    context: &Context,
-    client: &Client,
-    operations: &[OperationId],
-    interrupts: &mut Interrupts,
-) {
-    let cancel_all = async {
-        for id in operations {
-            if client.cancel(*id).await.is_ok() {
-                context.output.note(&format!("Cancelled operation {id}"));
-            }
-        }
-    };
-    tokio::select! {
-        () = cancel_all => {}
-        _ = interrupts.next() => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use contree_api::ImageId;
+use contree_api::image::Image;
 use contree_client::ImageFilter;
 
 use crate::commands::pages::pages;
@@ -13,7 +14,7 @@ use crate::output::{Columns, Row};
 /// List images
 ///
 /// An image with several tags is listed once for each.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct ListArgs {
     /// Only tags that begin with this
     #[arg(long)]
@@ -30,11 +31,27 @@ pub(crate) struct ListArgs {
     /// Made before
     #[arg(long, value_name = "WHEN")]
     until: Option<Moment>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 3_000,
-        value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
+    /// At most so many [default: 3000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
 }
+
+impl ListArgs {
+    /// What stands after `list`, and before it what does not stand after it.
+    pub(super) fn or(self, before: Self) -> Self {
+        Self {
+            prefix: self.prefix.or(before.prefix),
+            uuid: self.uuid.or(before.uuid),
+            all: self.all || before.all,
+            since: self.since.or(before.since),
+            until: self.until.or(before.until),
+            limit: self.limit.or(before.limit),
+        }
+    }
+}
+
+/// Images listed unless more are asked for.
+const LIMIT: u32 = 3_000;
 
 const COLUMNS: Columns = Columns {
     head: &[],
@@ -45,27 +62,33 @@ const COLUMNS: Columns = Columns {
 
 pub(super) async fn list(context: &Context, args: ListArgs) -> Result<u8, Failure> {
     let client = context.client()?;
-    let mut rows = context.output.rows(COLUMNS);
+    let limit = args.limit.unwrap_or(LIMIT);
+    let prefix = args.prefix.as_deref();
     let page = async |limit, offset| {
         let filter = ImageFilter {
             limit: Some(limit),
             offset: Some(offset),
             // A uuid is asked for to see that image, whatever it is called.
             tagged: !args.all && args.uuid.is_none(),
-            tag_prefix: args.prefix.clone(),
+            // Servers take a prefix that is a tag itself: `ubuntu:` is none, `ubuntu` is.
+            tag_prefix: prefix.map(|text| text.trim_end_matches([':', '/', '.']).to_owned()),
             uuid: args.uuid,
             since: args.since.map(Moment::wire),
             until: args.until.map(Moment::wire),
         };
         client.list_images(&filter).await
     };
-    let has_more = pages(args.limit, page, |image| rows.push(Row::of(&image))).await?;
+    let is_meant = |image: &Image| {
+        let tag = image.tag.as_ref().map(ToString::to_string);
+        prefix.is_none_or(|prefix| tag.unwrap_or_default().starts_with(prefix))
+    };
+    let mut rows = context.output.rows(COLUMNS);
+    let has_more = pages(limit, page, is_meant, |image| rows.push(Row::of(&image))).await?;
     rows.finish()?;
     if has_more {
         context.output.warn(&format!(
-            "there are more than {} images: raise --limit, or narrow with --prefix, --since or \
-             --until",
-            args.limit
+            "there are more than {limit} images: raise --limit, or narrow with --prefix, --since \
+             or --until"
         ));
     }
     Ok(0)

@@ -12,16 +12,13 @@ use crate::failure::Failure;
 ///
 /// Images with a tag are listed, newest first; -a lists those without one too.
 #[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "\
+#[command(after_help = "\
 Examples:
   contree images                            those with a tag
   contree images --prefix=python            whose tag starts so
   contree images -a --since 1d              all of the last day
   contree images import debian:bookworm     get one from a registry
-  contree images import ./rootfs.tar.zst    or from a file"
-)]
+  contree images import ./rootfs.tar.zst    or from a file")]
 pub(crate) struct ImagesArgs {
     #[command(subcommand)]
     command: Option<ImagesCommand>,
@@ -39,7 +36,11 @@ enum ImagesCommand {
 pub(crate) async fn images(context: &Context, args: ImagesArgs) -> Result<u8, Failure> {
     match args.command {
         None => list::list(context, args.list).await,
-        Some(ImagesCommand::List(args)) => list::list(context, args).await,
+        Some(ImagesCommand::List(after)) => list::list(context, after.or(args.list)).await,
+        Some(ImagesCommand::Import(_)) if args.list != list::ListArgs::default() => {
+            Err(Failure::new("options of the list do not go with import")
+                .next("contree images import --help"))
+        }
         Some(ImagesCommand::Import(args)) => import::import(context, args).await,
     }
 }

@@ -8,7 +8,7 @@ use contree_client::Client;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
-use crate::commands::active::active;
+use crate::commands::active::{active, named};
 use crate::commands::ending::{CONCURRENCY, Told, ended};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -61,11 +61,8 @@ pub(super) async fn wait(context: &Context, args: WaitArgs) -> Result<u8, Failur
                 .warn("with --all every active operation is waited for, not only those named");
         }
         active(context, &client, &mut store, args.whole_project).await?
-    } else if args.operations.is_empty() {
-        return Err(Failure::new("Provide at least one UUID, or use --all")
-            .next("contree ps   (list what is running)"));
     } else {
-        store.operations(&args.operations).await?
+        named(&mut store, &args.operations).await?
     };
     operations.sort_unstable();
     operations.dedup();
