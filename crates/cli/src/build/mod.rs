@@ -9,10 +9,12 @@
 //! | [`pattern`] | wildcards of sources and expansions |
 //! | [`ignore`] | .dockerignore |
 //! | [`context`] | the folder: what a source names, its digest, a tar of it |
+//! | [`chmod`] | `--chmod` |
 //! | [`archive`] | local archives that `ADD` unpacks |
 //! | [`remote`] | URLs that `ADD` fetches |
 
 pub(crate) mod archive;
+pub(crate) mod chmod;
 pub(crate) mod context;
 pub(crate) mod dockerfile;
 pub(crate) mod expand;
