@@ -7,8 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
 use crate::commands::{
-    self, admin, auth, cat, cd, completions, cp, env, export, file, grep, images, kill, ls,
-    operation, ps, run, session, show, tag,
+    self, admin, agent, auth, cat, cd, completions, cp, env, export, file, grep, images, kill, ls,
+    operation, ps, run, session, show, skill, tag,
 };
 use crate::output::{Format, LogLevel};
 
@@ -124,6 +124,9 @@ pub(crate) enum Command {
     Kill(kill::KillArgs),
     #[command(visible_alias = "op")]
     Operation(operation::OperationArgs),
+    Skill(skill::SkillArgs),
+    #[command(visible_alias = "man")]
+    Agent(agent::AgentArgs),
     Admin(admin::AdminArgs),
     Completions(completions::CompletionsArgs),
 }

@@ -5,6 +5,7 @@
 //! auth.ini                    profiles with their tokens, mode 0600
 //! cli.ini                     settings without secrets, section [cli]
 //! cli/sessions/PROFILE.db     sessions, branches and history of a profile
+//! cli/skills.db               where skills for coding agents were installed
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -45,6 +46,11 @@ impl Home {
         &self.root
     }
 
+    /// Where skills were installed.
+    pub(crate) fn skills_db(&self) -> PathBuf {
+        self.root.join("cli").join("skills.db")
+    }
+
     /// The profile file.
     pub(crate) fn auth_ini(&self) -> &Path {
         &self.auth
@@ -70,7 +76,7 @@ impl Home {
 }
 
 /// `~` and `~/…` as shells read them.
-fn expand_user(path: &str) -> PathBuf {
+pub(crate) fn expand_user(path: &str) -> PathBuf {
     let rest = match path.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),
         _ => return PathBuf::from(path),

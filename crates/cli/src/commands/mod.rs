@@ -2,6 +2,7 @@
 
 mod active;
 pub(crate) mod admin;
+pub(crate) mod agent;
 pub(crate) mod auth;
 pub(crate) mod cat;
 pub(crate) mod cd;
@@ -25,6 +26,7 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod show;
+pub(crate) mod skill;
 pub(crate) mod tag;
 mod transfer;
 pub(crate) mod r#use;
@@ -63,6 +65,8 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         Command::Kill(args) => kill::kill(context, args).await,
         Command::File(args) => file::file(context, args).await,
         Command::Operation(args) => operation::operation(context, args).await,
+        Command::Skill(args) => skill::skill(context, args).await,
+        Command::Agent(args) => agent::agent(context, args),
         Command::Admin(args) => admin::admin(context, args).await,
     }
 }

@@ -104,6 +104,15 @@ impl Output {
         self.stdout_terminal
     }
 
+    /// Columns of the terminal; `COLUMNS` beats it, and 80 where there is none.
+    #[expect(
+        clippy::unused_self,
+        reason = "what is printed goes through here, and so its room"
+    )]
+    pub(crate) fn width(&self) -> usize {
+        table::terminal_width()
+    }
+
     /// Whether the command prints in its own way.
     pub(crate) fn is_default(&self) -> bool {
         self.format == Format::Default

@@ -192,7 +192,7 @@ fn style(column: usize, text: &str) -> Style {
 }
 
 #[cfg(unix)]
-fn terminal_width() -> usize {
+pub(super) fn terminal_width() -> usize {
     let columns = crate::home::variable("COLUMNS").and_then(|columns| columns.parse().ok());
     columns
         .or_else(|| {
@@ -203,7 +203,7 @@ fn terminal_width() -> usize {
 }
 
 #[cfg(not(unix))]
-fn terminal_width() -> usize {
+pub(super) fn terminal_width() -> usize {
     crate::home::variable("COLUMNS")
         .and_then(|columns| columns.parse().ok())
         .unwrap_or(80)

@@ -16,7 +16,7 @@ use crate::home::{Ended, Home};
 const OTHER: &str = "eb1ea259-fac9-5a79-9ffd-000000000002";
 
 /// The published program.
-fn peer() -> PathBuf {
+pub(crate) fn peer() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("contree-cli-0.9.4");
     let program = folder.join("bin/contree");
     let lock = std::fs::File::create(folder.with_extension("lock")).unwrap();

@@ -11,6 +11,7 @@ mod export;
 mod fake;
 mod fake_image;
 mod files;
+mod guides;
 mod home;
 mod images;
 mod inspect;
@@ -20,6 +21,7 @@ mod profiles;
 mod real;
 mod runs;
 mod sessions;
+mod skills;
 
 /// Ctrl-C, as a terminal sends it.
 fn interrupt(child: &std::process::Child) {
