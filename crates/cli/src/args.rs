@@ -7,8 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
 use crate::commands::{
-    self, admin, agent, auth, cat, cd, completions, cp, env, export, file, grep, images, kill, ls,
-    operation, ps, run, session, show, skill, tag,
+    self, admin, agent, auth, build, cat, cd, completions, cp, env, export, file, grep, images,
+    kill, ls, operation, ps, run, session, show, skill, tag,
 };
 use crate::output::{Format, LogLevel};
 
@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Use(use_image::UseArgs),
     #[command(visible_alias = "r")]
     Run(Box<run::RunArgs>),
+    #[command(visible_alias = "bd")]
+    Build(Box<build::BuildArgs>),
     #[command(visible_aliases = ["i", "img"])]
     Images(images::ImagesArgs),
     #[command(visible_alias = "t")]

@@ -4,6 +4,7 @@ mod active;
 pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod auth;
+pub(crate) mod build;
 pub(crate) mod cat;
 pub(crate) mod cd;
 pub(crate) mod completions;
@@ -50,6 +51,7 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         Command::Auth(args) => auth::auth(context, args).await,
         Command::Use(args) => r#use::use_image(context, args).await,
         Command::Run(args) => run::run(context, *args).await,
+        Command::Build(args) => build::build(context, *args).await,
         Command::Images(args) => images::images(context, args).await,
         Command::Tag(args) => tag::tag(context, args).await,
         Command::Session(args) => session::session(context, args).await,

@@ -205,7 +205,8 @@ impl Output {
         }
     }
 
-    fn paint_error(&self, style: Style, text: &str) -> String {
+    /// Colours for standard error.
+    pub(crate) fn paint_error(&self, style: Style, text: &str) -> String {
         if self.stderr_terminal && self.colors {
             style.wrap(text)
         } else {

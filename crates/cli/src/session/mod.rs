@@ -27,6 +27,7 @@ mod detached;
 mod env;
 mod history;
 mod key;
+mod layers;
 pub(crate) mod reference;
 mod schema;
 
@@ -46,6 +47,7 @@ pub(crate) use cache::PendingRun;
 pub(crate) use detached::{Left, Settled};
 pub(crate) use history::{Entry, Target};
 pub(crate) use key::{Place, session_key, session_key_at};
+pub(crate) use layers::NewLayer;
 
 /// What kind of step an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
