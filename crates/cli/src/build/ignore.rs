@@ -169,16 +169,36 @@ mod tests {
     #[test]
     fn what_is_left_out() {
         let cases: &[(&str, &[&str], &[&str])] = &[
-            ("", &[], &["a", ".git", "node_modules", "Dockerfile", ".dockerignore"]),
+            (
+                "",
+                &[],
+                &["a", ".git", "node_modules", "Dockerfile", ".dockerignore"],
+            ),
             ("# temp?\n\n  \n", &[], &["temp1"]),
             (" # temp", &["# temp"], &["temp"]),
             // One folder down, two folders down, in the root.
-            ("*/temp*", &["a/temporary.txt", "a/temp", "a/temp/x"], &["temp", "a/b/temp"]),
-            ("*/*/temp*", &["a/b/temporary.txt"], &["a/temp", "a/b/c/temp"]),
-            ("temp?", &["tempa", "tempb", "tempa/x"], &["temp", "tempab", "a/tempa"]),
+            (
+                "*/temp*",
+                &["a/temporary.txt", "a/temp", "a/temp/x"],
+                &["temp", "a/b/temp"],
+            ),
+            (
+                "*/*/temp*",
+                &["a/b/temporary.txt"],
+                &["a/temp", "a/b/c/temp"],
+            ),
+            (
+                "temp?",
+                &["tempa", "tempb", "tempa/x"],
+                &["temp", "tempab", "a/tempa"],
+            ),
             // At any depth.
             ("**/*.go", &["a.go", "a/b/c.go"], &["a.gox"]),
-            ("**/node_modules", &["node_modules", "a/node_modules/b/c"], &["node_modules2"]),
+            (
+                "**/node_modules",
+                &["node_modules", "a/node_modules/b/c"],
+                &["node_modules2"],
+            ),
             ("**", &["a", "a/b", ".x"], &[]),
             ("*", &["a", "a/b", ".x"], &[]),
             // The last line that matches decides.
@@ -199,7 +219,11 @@ mod tests {
                 &["a", "src/b.tmp", "src/keep/y.tmp"],
                 &["src", "src/b", "src/keep/x.tmp"],
             ),
-            ("dist\n!dist/app/**", &["dist", "dist/x"], &["dist/app/x", "dist/app/y/z"]),
+            (
+                "dist\n!dist/app/**",
+                &["dist", "dist/x"],
+                &["dist/app/x", "dist/app/y/z"],
+            ),
             // From the root, however it is written.
             ("/a", &["a", "a/b"], &["b/a"]),
             ("./a", &["a"], &["b/a"]),

@@ -52,7 +52,12 @@ fn units(path: &[u8]) -> Vec<u32> {
     let mut units = Vec::with_capacity(path.len());
     for chunk in path.utf8_chunks() {
         units.extend(chunk.valid().chars().map(u32::from));
-        units.extend(chunk.invalid().iter().map(|byte| 0x11_0000 + u32::from(*byte)));
+        units.extend(
+            chunk
+                .invalid()
+                .iter()
+                .map(|byte| 0x11_0000 + u32::from(*byte)),
+        );
     }
     units
 }
@@ -152,7 +157,9 @@ impl Pattern {
                 Piece::Is(wanted) => next[at + 1] |= *wanted == unit,
                 Piece::Any => next[at + 1] |= unit != SLASH,
                 Piece::Set { is_negated, ranges } => {
-                    let is_in = ranges.iter().any(|&(low, high)| (low..=high).contains(&unit));
+                    let is_in = ranges
+                        .iter()
+                        .any(|&(low, high)| (low..=high).contains(&unit));
                     next[at + 1] |= unit != SLASH && is_in != *is_negated;
                 }
             }

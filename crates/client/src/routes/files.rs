@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use contree_api::file::{File, FileList, FileResponse};
-use futures_util::TryStreamExt as _;
+use futures_util::{Stream, TryStreamExt as _};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
@@ -102,6 +102,29 @@ impl Client {
             self.send_upload(&call, request, &AtomicU64::new(0)).await
         })
         .await
+    }
+
+    /// `POST /files` with bytes as they come, which can be sent only once. Their end or an error of
+    /// theirs ends the upload; nothing is kept of one that broke off.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn upload_stream<S, E>(&self, bytes: S) -> Result<FileResponse, Error>
+    where
+        S: Stream<Item = Result<bytes::Bytes, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let call = Call::post("/files");
+        let sent = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&sent);
+        let bytes = bytes.inspect_ok(move |chunk| {
+            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        });
+        let request = self
+            .request(&call)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .body(reqwest::Body::wrap_stream(bytes));
+        self.send_upload(&call, request, &sent).await
     }
 
     /// Makes sure that the server has the file at `path`: hashes it, asks, and sends it only when
