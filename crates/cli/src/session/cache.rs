@@ -6,6 +6,7 @@
 //! | --- | --- | --- |
 //! | operation | `operation` | the answer to `GET /operations/{id}` once it has ended |
 //! | operation | `started` | the session that started it |
+//! | operation | `ending` | how the run ended |
 //! | image | `preserved_env` | variables that runs left with the image |
 //! | empty | `ops:SESSION` | runs that were not waited for |
 //! | empty | `local_file:UUID` | an uploaded file, by the state of the local one |
@@ -239,7 +240,7 @@ fn encode(json: &str) -> String {
     )
 }
 
-fn decode(value: &str) -> Option<String> {
+pub(super) fn decode(value: &str) -> Option<String> {
     if let Some(json) = value.strip_prefix("json:") {
         return Some(json.to_owned());
     }

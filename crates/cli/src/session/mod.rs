@@ -24,6 +24,7 @@
 mod branches;
 mod cache;
 mod detached;
+mod endings;
 mod env;
 mod history;
 mod key;
@@ -45,6 +46,7 @@ use crate::home::variable;
 
 pub(crate) use cache::PendingRun;
 pub(crate) use detached::{Left, Settled};
+pub(crate) use endings::Ending;
 pub(crate) use history::{Entry, Target};
 pub(crate) use key::{Place, session_key, session_key_at};
 pub(crate) use layers::NewLayer;

@@ -169,14 +169,50 @@ fn history_is_shown_filtered_and_as_a_tree() {
         .code(0)
         .stdout;
     let lines: Vec<&str> = tree.lines().collect();
-    assert_eq!(
-        lines[0],
-        format!("1 {} use base:latest  tag:base:latest", &BASE[..8])
-    );
-    assert!(lines[2].starts_with("├─ 3 "), "{tree}");
+    assert_eq!(lines[0], "test · 24 steps, 1 branch");
+    let ends = |line: usize, end: &str| assert!(lines[line].ends_with(end), "{tree}");
+    ends(1, "  ◆ use  base:latest (tag: base:latest)");
+    ends(3, "  ├─● run  echo 1");
+    ends(4, "  │ ● run  echo 2");
+    ends(24, "  ◉ run  echo else (HEAD -> main)");
+
+    // How runs ended is known, whoever was told of it; and of another session its own tip.
+    home.contree(&["run", "exit", "3"]).code(3);
+    let detached = home.rows(&["run", "-d", "exit", "4"]);
+    let id = detached[0]["uuid"].as_str().unwrap();
+    home.contree(&["op", "wait", id]).code(4);
+    home.contree(&["-S", "demo_other", "use", BASE]).code(0);
+    let tree = |args: &[&str]| {
+        let args = [&["session", "show"], args].concat();
+        let mut command = home.command(env!("CARGO_BIN_EXE_contree"), &args);
+        command.env("FORCE_COLOR", "1").env("NO_COLOR", "1");
+        command.env("COLUMNS", "100");
+        crate::home::Ended::of(command.spawn().unwrap())
+            .code(0)
+            .stdout
+    };
+    let shown = tree(&["-l", "3"]);
+    let lines: Vec<&str> = shown.lines().collect();
     assert!(
-        lines[23].starts_with("└─ 24 ") && lines[23].ends_with("run echo else  ◀ *main"),
-        "{tree}"
+        lines[1].ends_with("  ⋮ 23 earlier (-a shows all)"),
+        "{shown}"
+    );
+    assert!(
+        lines[3].ends_with("  ◉ run  exit 3 exit 3 (HEAD -> main)"),
+        "{shown}"
+    );
+    let beside = format!("  ◌ run-detached exit 4 exit 4 (detached-{id})");
+    assert!(lines[4].ends_with(&beside), "{shown}");
+    let other = tree(&["other"]);
+    assert!(
+        other.starts_with("demo_other · 1 step, 1 branch\n"),
+        "{other}"
+    );
+    assert!(
+        other
+            .trim_end()
+            .ends_with("(HEAD -> main, tag: base:latest)"),
+        "{other}"
     );
 }
 

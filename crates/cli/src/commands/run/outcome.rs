@@ -10,7 +10,7 @@ use super::watch::Watched;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Columns, Row};
-use crate::session::{Kind, Store};
+use crate::session::{Ending, Kind, Store};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Outcome {
     image: Option<ImageId>,
     /// Of the command; none when there was no process, or nothing is known of it.
     exit_code: Option<i32>,
+    /// That ended the command, if one did.
+    signal: Option<i32>,
     timed_out: bool,
     duration: f64,
     layer_bytes: Option<i64>,
@@ -52,6 +54,7 @@ impl Outcome {
                 error: completion.error,
                 image: completion.result_image_uuid,
                 exit_code: exit.map(|exit| exit.code),
+                signal: exit.map(|exit| exit.signal).filter(|signal| *signal > 0),
                 timed_out: exit.is_some_and(|exit| exit.timed_out),
                 duration,
                 layer_bytes: i64::try_from(completion.image_size_bytes).ok(),
@@ -76,6 +79,7 @@ impl Outcome {
             error: operation.summary.error,
             image: operation.result.and_then(|result| result.image),
             exit_code: state.map(|state| state.exit_code),
+            signal: state.map(|state| state.signal).filter(|signal| *signal > 0),
             timed_out: state.is_some_and(|state| state.timed_out),
             duration: operation.summary.duration,
             layer_bytes: operation.summary.image_size,
@@ -130,6 +134,7 @@ impl Outcome {
         let (image, operation) = (image.to_string(), self.id.to_string());
         if args.disposable {
             let branch = format!("disposable-{operation}");
+            store.note_ending(&operation, &self.ending()).await?;
             return store
                 .branch_off(&branch, "run-disposable", &args.title(), &operation)
                 .await;
@@ -137,10 +142,21 @@ impl Outcome {
         store
             .advance(&image, Kind::Run, &args.title(), &operation)
             .await?;
+        store.note_ending(&operation, &self.ending()).await?;
         if args.preserve_env {
             store.remember(&image, "preserved_env", env).await?;
         }
         Ok(())
+    }
+
+    /// What the history tells of it.
+    fn ending(&self) -> Ending {
+        Ending {
+            status: self.status.name().to_owned(),
+            exit_code: self.exit_code.map(i64::from),
+            signal: self.signal.map_or(0, i64::from),
+            timed_out: self.timed_out,
+        }
     }
 
     /// The record, for formats that want one.

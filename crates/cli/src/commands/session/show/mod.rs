@@ -1,27 +1,34 @@
-//! `contree session show`
+//! `contree session show`: rows, or on a terminal a [`picture`].
+
+mod picture;
 
 use std::collections::BTreeMap;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::Moment;
 use crate::output::row::moment;
-use crate::output::tree::{Node, draw};
-use crate::output::{Columns, Output, Row, Style, harmless};
+use crate::output::{Columns, Row};
 use crate::session::{Entry, Store};
+use picture::Picture;
 
 /// Steps shown when nothing is said.
 const RECENT: usize = 20;
 
 /// Show the history of a session
 ///
-/// On a terminal as a tree with branches and their tips, else one row per step.
+/// Else than on a terminal one row per step. On a terminal a tree: the number of each step, its age,
+/// what it was, how it went when that is known here, the branches whose tip it is (HEAD is where the
+/// session stands), and the tags of an image where it came to be. A filled mark is a run that changed
+/// the image; steps that no branch comes by any more are grey.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   contree session show               the last 20 steps
+  contree session show other         of the session whose key ends so
   contree session show -a -k run     all runs
   contree session show -o json       one object per step")]
 pub(crate) struct ShowArgs {
@@ -57,8 +64,8 @@ pub(super) async fn show(
         }
         None => (store.key().to_owned(), store.active_branch().await?),
     };
-    let (mut entries, branches) = store.history(&key).await?;
-    entries.retain(|entry| args.wants(entry));
+    let (all, branches) = store.history(&key).await?;
+    let mut entries: Vec<Entry> = all.iter().filter(|e| args.wants(e)).cloned().collect();
     if entries.is_empty() {
         context.output.note("No history.");
         return Ok(0);
@@ -69,22 +76,29 @@ pub(super) async fn show(
         .unwrap_or(if args.all { count } else { RECENT })
         .min(count);
     entries.drain(..count - wanted);
+    let output = &context.output;
+    if output.is_default() && output.is_terminal() {
+        let picture = Picture {
+            key: &key,
+            entries: &entries,
+            all: &all,
+            earlier: count - wanted,
+            branches: &branches,
+            active: active.as_deref(),
+            tags: &tags(context, &entries).await,
+            endings: &store.endings(&key).await?,
+            now: Timestamp::now(),
+            width: output.width(),
+            paint: &|style, text| output.paint(style, text),
+        };
+        output.line(&picture.draw().join("\n"))?;
+        return Ok(0);
+    }
     if wanted < count && args.last.is_none() {
-        context.output.note(&format!(
+        output.note(&format!(
             "Showing last {wanted} of {count} history entries. \
              Use `contree session show --all` for full history."
         ));
-    }
-    if context.output.is_default() && context.output.is_terminal() {
-        let tags = tags(context, &entries).await;
-        tree(
-            &context.output,
-            &entries,
-            &branches,
-            active.as_deref(),
-            &tags,
-        )?;
-        return Ok(0);
     }
     let mut rows = context.output.rows(Columns::default());
     for entry in entries {
@@ -149,70 +163,4 @@ async fn tags(context: &Context, entries: &[Entry]) -> BTreeMap<String, Vec<Stri
         }
     }
     tags
-}
-
-fn tree(
-    output: &Output,
-    entries: &[Entry],
-    branches: &BTreeMap<i64, Vec<String>>,
-    active: Option<&str>,
-    tags: &BTreeMap<String, Vec<String>>,
-) -> Result<(), Failure> {
-    // Said once, where the image came to be: many steps change nothing.
-    let images: BTreeMap<i64, &str> = entries
-        .iter()
-        .map(|entry| (entry.id, entry.image_uuid.as_str()))
-        .collect();
-    let new_tags = |entry: &Entry| -> Vec<String> {
-        let before = entry.parent_id.and_then(|parent| images.get(&parent));
-        if before == Some(&entry.image_uuid.as_str()) {
-            return Vec::new();
-        }
-        tags.get(&entry.image_uuid).cloned().unwrap_or_default()
-    };
-    let nodes: Vec<Node> = entries
-        .iter()
-        .map(|entry| Node {
-            id: entry.id,
-            parent: entry.parent_id,
-            label: label(
-                output,
-                entry,
-                branches.get(&entry.id),
-                active,
-                &new_tags(entry),
-            ),
-        })
-        .collect();
-    output.line(&draw(&nodes).join("\n"))
-}
-
-fn label(
-    output: &Output,
-    entry: &Entry,
-    branches: Option<&Vec<String>>,
-    active: Option<&str>,
-    tags: &[String],
-) -> String {
-    let title = harmless(&entry.title.replace('\n', " ⏎ "));
-    let image = entry.image_uuid.get(..8).unwrap_or(&entry.image_uuid);
-    let mut label = format!(
-        "{} {} {} {title}",
-        output.paint(Style::Name, &entry.id.to_string()),
-        output.paint(Style::Quiet, image),
-        entry.kind,
-    );
-    for tag in tags {
-        label.push_str(&output.paint(Style::Warning, &format!("  tag:{tag}")));
-    }
-    for name in branches.into_iter().flatten() {
-        let is_active = Some(name.as_str()) == active;
-        let (mark, style) = if is_active {
-            ("◀ *", Style::Good)
-        } else {
-            ("◀ ", Style::Active)
-        };
-        label.push_str(&output.paint(style, &format!("  {mark}{}", harmless(name))));
-    }
-    label
 }
