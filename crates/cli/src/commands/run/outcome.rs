@@ -10,7 +10,7 @@ use super::watch::Watched;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Columns, Row};
-use crate::session::{Ending, Kind, Store};
+use crate::session::{self, Kind, Store};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Outcome {
         let (image, operation) = (image.to_string(), self.id.to_string());
         if args.disposable {
             let branch = format!("disposable-{operation}");
-            store.note_ending(&operation, &self.ending()).await?;
+            store.note_ending(&operation, &self.noted()).await?;
             return store
                 .branch_off(&branch, "run-disposable", &args.title(), &operation)
                 .await;
@@ -142,7 +142,7 @@ impl Outcome {
         store
             .advance(&image, Kind::Run, &args.title(), &operation)
             .await?;
-        store.note_ending(&operation, &self.ending()).await?;
+        store.note_ending(&operation, &self.noted()).await?;
         if args.preserve_env {
             store.remember(&image, "preserved_env", env).await?;
         }
@@ -150,8 +150,8 @@ impl Outcome {
     }
 
     /// What the history tells of it.
-    fn ending(&self) -> Ending {
-        Ending {
+    fn noted(&self) -> session::Ending {
+        session::Ending {
             status: self.status.name().to_owned(),
             exit_code: self.exit_code.map(i64::from),
             signal: self.signal.map_or(0, i64::from),
