@@ -253,7 +253,9 @@ async fn list(context: &Context, offline: bool) -> Result<u8, Failure> {
         .filter_map(|name| profiles.get(name))
         .collect();
     let checks = known.iter().map(|profile| async move {
-        if offline {
+        if profile.token.is_empty() {
+            "error"
+        } else if offline {
             "offline mode"
         } else {
             check(context, profile).await

@@ -30,7 +30,7 @@ Examples:
   contree kill -a --whole-project    everything of the project, other people's too")]
 pub(crate) struct KillArgs {
     /// UUIDs, or steps of the session: HEAD, HEAD~N, @N, @-N, @+N or N
-    #[arg(value_name = "REF")]
+    #[arg(value_name = "REF", allow_negative_numbers = true)]
     operations: Vec<String>,
     /// All that are waiting or running and were started by sessions of this machine
     #[arg(short, long)]

@@ -25,7 +25,7 @@ Examples:
   contree show --raw HEAD | jq .metadata.result.state")]
 pub(crate) struct ShowArgs {
     /// UUIDs, or steps of the session: HEAD, HEAD~N, @N, @-N, @+N or N
-    #[arg(value_name = "REF", required = true)]
+    #[arg(value_name = "REF", required = true, allow_negative_numbers = true)]
     operations: Vec<String>,
     /// The server's own answer with all of its fields, one JSON object per line
     #[arg(long)]

@@ -2,7 +2,7 @@
 //!
 //! A new file, and one that is replaced, is written beside its place under another name and moved
 //! there when it is whole: whoever looks finds the old one or the new one, and nothing is left of
-//! what broke off or was interrupted. What is no plain file (a link, a device, a pipe) is written
+//! what broke off, was interrupted or told to end. What is no plain file (a link, a device, a pipe) is written
 //! into.
 //!
 //! Standard output is written by a thread of its own, so that Ctrl-C is heard while its reader is
@@ -222,8 +222,30 @@ pub(super) async fn transfer(
     tokio::select! {
         moved = moving => moved?,
         _ = interrupts.next() => return Err(Failure::new("User interrupted")),
+        code = told_to_end() => return Err(Failure::silent(code)),
     }
     Ok(pace.end())
+}
+
+/// Waits until someone tells this program to end, so that nothing half is left behind; the exit
+/// code as shells have it for the signal.
+#[cfg(unix)]
+async fn told_to_end() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let kinds = [SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut terminate), Ok(mut hang_up)] = kinds.map(signal) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => 128 + 15,
+        _ = hang_up.recv() => 128 + 1,
+    }
+}
+
+#[cfg(not(unix))]
+async fn told_to_end() -> u8 {
+    std::future::pending().await
 }
 
 /// How far it is, told on a bar or now and then in a line.

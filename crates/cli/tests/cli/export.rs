@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use flate2::read::GzDecoder;
+use rustix::process::Signal;
 
 use crate::fake::Fake;
 use crate::fake_image::LONG;
@@ -123,20 +124,28 @@ fn cp_that_fails_leaves_nothing() {
 #[test]
 fn an_interrupted_copy_leaves_nothing() {
     let (_fake, home) = session();
-    for args in [
-        &["cp", "/srv/flood", "x"][..],
-        &["export", "/srv/flood", "--decompress", "-F", "x"],
+    for (args, signal, code) in [
+        (&["cp", "/srv/flood", "x"][..], Signal::INT, 1),
+        (
+            &["export", "/srv/flood", "--decompress", "-F", "x"],
+            Signal::INT,
+            1,
+        ),
+        (&["cp", "/srv/flood", "x"], Signal::TERM, 143),
+        (&["cp", "/srv/flood", "x"], Signal::HUP, 129),
     ] {
         let child = home.start(args, Stdio::null());
-        // Once something is on the disk, Ctrl-C is listened to.
+        // Once something is on the disk, signals are listened to.
         while !home.files().iter().any(|name| {
             let size = home.path(name).metadata().map(|metadata| metadata.len());
             name.starts_with(".x.") && size.is_ok_and(|size| size > 0)
         }) {
             std::thread::yield_now();
         }
-        interrupt(&child);
-        Ended::of(child).code(1).says("User interrupted");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        let ended = Ended::of(child).code(code);
+        assert_eq!(ended.stderr.contains("User interrupted"), code == 1);
         assert_eq!(home.files(), [""; 0]);
     }
 }

@@ -49,6 +49,18 @@ fn operation_has_the_short_commands_and_their_aliases() {
         home.contree(nothing).code(1).says("or use --all");
     }
     home.contree(&["op", "events"]).code(2);
+    for one in [
+        ["op", "wait"],
+        ["op", "events"],
+        ["op", "show"],
+        ["op", "k"],
+    ] {
+        home.contree(&[&one[..], &["-1", "@0", "x"]].concat())
+            .code(1)
+            .says("-1 (not a UUID, @N, @-N, HEAD~N or history id)")
+            .says("@0 (N is a number from 1)")
+            .says("x (not a UUID");
+    }
 }
 
 #[test]

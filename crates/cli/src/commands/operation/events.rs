@@ -24,7 +24,7 @@ Examples:
   contree op events --raw UUID | jq -r .type       the server's own JSON, one event per line")]
 pub(crate) struct EventsArgs {
     /// UUIDs, or steps of the session: HEAD, HEAD~N, @N, @-N, @+N or N
-    #[arg(value_name = "REF", required = true)]
+    #[arg(value_name = "REF", required = true, allow_negative_numbers = true)]
     operations: Vec<String>,
     /// Go on until the operations end; Ctrl-C ends only the printing
     #[arg(long)]

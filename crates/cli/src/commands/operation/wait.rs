@@ -30,7 +30,7 @@ Examples:
   contree op wait -a --whole-project    all of the project, other people's too")]
 pub(crate) struct WaitArgs {
     /// UUIDs, or steps of the session: HEAD, HEAD~N, @N, @-N, @+N or N
-    #[arg(value_name = "REF")]
+    #[arg(value_name = "REF", allow_negative_numbers = true)]
     operations: Vec<String>,
     /// All that have not ended and were started by sessions of this machine
     #[arg(short, long)]
