@@ -59,7 +59,7 @@ const PLACES: &[(&str, &str, Takes)] = &[
     ("cat", "path", Path(Entries::All)),
     ("grep", "paths", Path(Entries::All)),
     ("cp", "path", Path(Entries::All)),
-    ("cp", "destination", Local(ValueHint::AnyPath)),
+    ("cp", "dest", Local(ValueHint::AnyPath)),
     ("export", "path", Path(Entries::All)),
     ("export", "file", Local(ValueHint::AnyPath)),
     ("cd", "path", Path(Entries::Folders)),

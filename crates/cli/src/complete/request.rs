@@ -19,6 +19,8 @@ use crate::session::{Place, session_key_at};
 pub(super) const VARIABLE: &str = "CONTREE_COMPLETE";
 /// Set by the scripts, to the process id of the shell.
 const SHELL_PID: &str = "CONTREE_SHELL_PID";
+/// Set by the script of zsh, to its terminal: a completion there has no standard input.
+const SHELL_TTY: &str = "CONTREE_SHELL_TTY";
 
 /// What is being typed, for the sources: the library that calls them has no place for it.
 static TYPED: Mutex<Typed> = Mutex::new(Typed {
@@ -89,13 +91,10 @@ pub(super) fn complete(
     let is_empty = words[last].is_empty();
     let mut found = clap_complete::engine::complete(command, words, last, folder)?;
     // Options are many, and in the way until they are asked for.
-    let is_option = |candidate: &CompletionCandidate| {
+    found.retain(|candidate| {
         let value = candidate.get_value();
-        value.as_encoded_bytes().starts_with(b"-")
-    };
-    if is_empty && !found.iter().all(is_option) {
-        found.retain(|candidate| !is_option(candidate));
-    }
+        !is_empty || !value.as_encoded_bytes().starts_with(b"-")
+    });
     Ok(found)
 }
 
@@ -120,7 +119,9 @@ pub(super) fn context() -> Option<Context> {
     if let Some(shell) = variable(SHELL_PID).and_then(|pid| pid.parse().ok()) {
         let chosen = context.globals.session.take();
         let name = context.store_name();
-        let key = session_key_at(&name, chosen.as_deref(), || Place::of_process(shell));
+        let key = session_key_at(&name, chosen.as_deref(), || {
+            Place::of_shell(shell, variable(SHELL_TTY))
+        });
         context.globals.session = Some(key);
     }
     Some(context)

@@ -1,8 +1,9 @@
 //! What shells need to complete `contree`: a script that they read once, and the form of an answer.
 //!
 //! The script calls the program again at every Tab, with `CONTREE_COMPLETE=SHELL` and, after `--`,
-//! what is typed. `CONTREE_SHELL_PID` is the shell itself: the key of a session is made from the
-//! process that types, which behind a substitution is not our parent.
+//! what is typed. `CONTREE_SHELL_PID` is the shell itself, and `CONTREE_SHELL_TTY` its terminal where
+//! its standard input does not tell: the key of a session is made from both, and behind a
+//! substitution they are not our parent and not our own.
 
 use std::ffi::OsString;
 use std::io::{Result, Write};
@@ -53,9 +54,10 @@ pub(crate) fn registration(shell: Shell, program: &str) -> String {
 const BASH: &str = r#"_contree() {
     local word
     COMPREPLY=()
-    while IFS= read -r word; do
+    # Not through standard input: that tells which terminal this is.
+    while IFS= read -r -u 3 word; do
         COMPREPLY+=("$word")
-    done < <(VARIABLE=bash CONTREE_SHELL_PID=$$ \
+    done 3< <(VARIABLE=bash CONTREE_SHELL_PID=$$ \
         PROGRAM -- "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null)
     # More is to be typed after these.
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[/=:] ]]; then
@@ -74,7 +76,7 @@ _contree() {
             +*) open+=("${line#+}") ;;
             *) done+=("${line#-}") ;;
         esac
-    done < <(VARIABLE=zsh CONTREE_SHELL_PID=$$ \
+    done < <(VARIABLE=zsh CONTREE_SHELL_PID=$$ CONTREE_SHELL_TTY=$TTY \
         PROGRAM -- "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)
     # More is to be typed after these.
     (( $#open )) && _describe -V 'contree' open -S ''

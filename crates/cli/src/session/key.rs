@@ -24,11 +24,12 @@ impl Place {
         }
     }
 
-    /// Where a shell of this process id types, for one that asks through a process between.
-    pub(crate) fn of_process(shell: u32) -> Self {
+    /// Where a shell of this process id types, for one that asks through a process between; its
+    /// terminal is what it reads from, unless it tells.
+    pub(crate) fn of_shell(shell: u32, terminal: Option<String>) -> Self {
         Self {
             parent: shell,
-            terminal: terminal_of(shell),
+            terminal: terminal.or_else(|| terminal_of(shell)),
         }
     }
 }

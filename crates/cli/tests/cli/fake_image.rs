@@ -2,7 +2,7 @@
 //!
 //! | path | what it is |
 //! | --- | --- |
-//! | `/` | a folder |
+//! | `/` | a folder with `data` and `srv` |
 //! | `/srv` | a folder with `data` and `long` |
 //! | `/srv/data` | two bytes that are no text |
 //! | `/srv/long` | half a MiB of `x` |
@@ -42,12 +42,17 @@ pub(crate) async fn list(Query(params): Params) -> Response {
     if params.contains_key("text") {
         return "-rw-r--r-- 1 root root 2 data\n".into_response();
     }
-    Json(json!({"path": params["path"], "files": [{
-        "size": 2, "path": "data", "owner": "root", "group": 0, "mode": 0o100_644, "mtime": 0,
-        "nlink": 1, "uid": 0, "gid": 0, "is_dir": false, "is_regular": true, "is_symlink": false,
-        "is_socket": false, "is_fifo": false, "symlink_to": "",
-    }]}))
-    .into_response()
+    let entry = |name: &str, is_dir: bool| {
+        let mode = if is_dir { 0o040_755 } else { 0o100_644 };
+        json!({"size": 2, "path": name, "owner": "root", "group": 0, "mode": mode, "mtime": 0,
+            "nlink": 1, "uid": 0, "gid": 0, "is_dir": is_dir, "is_regular": !is_dir,
+            "is_symlink": false, "is_socket": false, "is_fifo": false, "symlink_to": ""})
+    };
+    let mut files = vec![entry("data", false)];
+    if params["path"] == "/" {
+        files.push(entry("srv", true));
+    }
+    Json(json!({"path": params["path"], "files": files})).into_response()
 }
 
 pub(crate) async fn download(Query(params): Params) -> Response {

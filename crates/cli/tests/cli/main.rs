@@ -7,6 +7,7 @@
 )]
 
 mod compat;
+mod completions;
 mod export;
 mod fake;
 mod fake_image;
