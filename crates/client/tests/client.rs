@@ -575,3 +575,27 @@ async fn processes_are_written_to_and_signalled() {
         ]
     );
 }
+
+#[tokio::test]
+async fn bytes_are_sent_as_they_come() {
+    let fake = Fake::start(vec![uploaded(EMPTY_SHA256, 5)]).await;
+    let pieces = ["he", "llo"].map(|piece| Ok::<_, std::io::Error>(Bytes::from(piece)));
+    let sent = fake
+        .client()
+        .upload_stream(futures_util::stream::iter(pieces))
+        .await
+        .unwrap();
+    assert_eq!(sent.size, 5);
+    assert_eq!(fake.seen(0).body, "hello");
+    // Bytes that break off are no file, and nobody can send them again.
+    let pieces = [
+        Ok(Bytes::from("he")),
+        Err(std::io::Error::other("the web is gone")),
+    ];
+    let error = fake
+        .client()
+        .upload_stream(futures_util::stream::iter(pieces))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Transport { .. }), "{error:?}");
+}

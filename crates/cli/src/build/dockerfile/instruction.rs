@@ -15,7 +15,8 @@ pub(super) enum Read {
         platform: Option<String>,
     },
     Arg(Vec<ArgDefault>),
-    Instruction(Instruction),
+    /// The instruction, behind those that it needs to have been carried out.
+    Instructions(Vec<Instruction>),
 }
 
 /// Instructions that images have no place for, and what people should know about each.
@@ -64,12 +65,12 @@ pub(super) fn read(line: &Line, escape: char) -> Result<Read, String> {
     let mut warnings = Vec::new();
     if let Some((name, why)) = IGNORED.iter().find(|(name, _)| *name == keyword) {
         warnings.push(format!("{name} is skipped: {why}"));
-        return Ok(Read::Instruction(Instruction {
+        return Ok(Read::Instructions(vec![Instruction {
             line: line.number,
             text: shown(line),
             warnings,
             what: What::Ignored(name),
-        }));
+        }]));
     }
     let (flags, rest) = flags(rest, escape);
     let mut flags = Flags {
@@ -77,6 +78,7 @@ pub(super) fn read(line: &Line, escape: char) -> Result<Read, String> {
         flags,
     };
     let needs = |what: &str| format!("{keyword} needs {what}");
+    let mut instructions = Vec::new();
     let what = match keyword.as_str() {
         "FROM" => {
             let platform = flags.value("platform")?;
@@ -96,7 +98,20 @@ pub(super) fn read(line: &Line, escape: char) -> Result<Read, String> {
             flags.end()?;
             What::Env(env(rest, escape)?)
         }
-        "RUN" => What::Run(run(rest, line, &mut flags, &mut warnings)?),
+        "RUN" => {
+            for mount in flags.values("mount")? {
+                match mounted(&mount)? {
+                    Mounted::Warning(warning) => warnings.push(warning),
+                    Mounted::Copy(copy) => instructions.push(Instruction {
+                        line: line.number,
+                        text: format!("RUN --mount={mount}"),
+                        warnings: vec![BIND_WARNING.to_owned()],
+                        what: What::Copy(copy),
+                    }),
+                }
+            }
+            What::Run(run(rest, line, &mut flags)?)
+        }
         "COPY" | "ADD" => What::Copy(copy(rest, line, flags)?),
         "WORKDIR" | "USER" => {
             flags.end()?;
@@ -116,12 +131,13 @@ pub(super) fn read(line: &Line, escape: char) -> Result<Read, String> {
         }
         unknown => return Err(unknown_instruction(unknown)),
     };
-    Ok(Read::Instruction(Instruction {
+    instructions.push(Instruction {
         line: line.number,
         text: shown(line),
         warnings,
         what,
-    }))
+    });
+    Ok(Read::Instructions(instructions))
 }
 
 fn unknown_instruction(unknown: &str) -> String {
@@ -354,15 +370,7 @@ fn env(rest: &str, escape: char) -> Result<Vec<(String, String)>, String> {
         .collect()
 }
 
-fn run(
-    rest: &str,
-    line: &Line,
-    flags: &mut Flags<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<Run, String> {
-    for mount in flags.values("mount")? {
-        warnings.extend(mount_warning(&mount)?);
-    }
+fn run(rest: &str, line: &Line, flags: &mut Flags<'_>) -> Result<Run, String> {
     let is_offline = match flags.value("network")?.as_deref() {
         None | Some("default") => false,
         Some("none") => true,
@@ -418,37 +426,68 @@ fn is_only_heredoc(rest: &str) -> bool {
     }
 }
 
-/// What a `--mount` means where there are no mounts: a folder that is there without one is enough
-/// for some, and the others are refused.
-fn mount_warning(mount: &str) -> Result<Option<String>, String> {
+/// What a `--mount` comes to in sandboxes, which have no mounts.
+enum Mounted {
+    /// The folder that is there without one is enough.
+    Warning(String),
+    /// The files are put there before.
+    Copy(Copy),
+}
+
+const BIND_WARNING: &str = "--mount=type=bind is a COPY: what it mounts stays in the image";
+
+fn mounted(mount: &str) -> Result<Mounted, String> {
     let mut kind = "bind";
     let mut is_required = false;
+    let (mut source, mut from, mut target) = (None, None, None);
     for option in mount.split(',') {
-        match option.split_once('=') {
-            Some(("type", value)) => kind = value,
-            Some(("required", value)) => is_required = value != "false",
-            None if option == "required" => is_required = true,
+        match option.split_once('=').unwrap_or((option, "")) {
+            ("type", value) => kind = value,
+            ("required", value) => is_required = value != "false",
+            ("source" | "src", value) => source = Some(value),
+            ("from", value) => from = Some(value.to_owned()),
+            ("target" | "dst" | "destination", value) => target = Some(value),
             _ => {}
         }
     }
     match kind {
-        "cache" => Ok(Some(
-            "--mount=type=cache is skipped: the folder begins as the image has it, and what is \
+        "cache" | "tmpfs" => Ok(Mounted::Warning(format!(
+            "--mount=type={kind} is skipped: the folder begins as the image has it, and what is \
              written there stays in the image"
-                .to_owned(),
-        )),
-        "secret" | "ssh" if !is_required => Ok(Some(format!(
+        ))),
+        "secret" | "ssh" if !is_required => Ok(Mounted::Warning(format!(
             "--mount=type={kind} is skipped: a build is given no secrets"
         ))),
         "secret" | "ssh" => Err(format!(
             "--mount=type={kind} with required: a build is given no secrets"
         )),
-        "bind" => Err("--mount=type=bind is not supported; COPY the files before".to_owned()),
-        "tmpfs" => {
-            Err("--mount=type=tmpfs is not supported; remove the files in the same RUN".to_owned())
+        "bind" => {
+            let target = target
+                .filter(|target| !target.is_empty())
+                .ok_or_else(|| format!("--mount={mount} needs target=…"))?;
+            if let Some(from) = &from {
+                check_from(from)?;
+            }
+            Ok(Mounted::Copy(Copy {
+                sources: vec![Source::Path(source.unwrap_or("/").to_owned())],
+                dest: target.to_owned(),
+                from,
+                ..Copy::default()
+            }))
         }
         other => Err(format!("there is no --mount=type={other}")),
     }
+}
+
+/// Stages that are needed are known before any variable is.
+fn check_from(from: &str) -> Result<(), String> {
+    if from.contains('$') {
+        return Err(format!(
+            "--from={from}: variables are not expanded here; name a stage with FROM … AS, and copy \
+             from that"
+        ));
+    }
+    Ok(())
 }
 
 fn copy(rest: &str, line: &Line, mut flags: Flags<'_>) -> Result<Copy, String> {
@@ -472,11 +511,8 @@ fn copy(rest: &str, line: &Line, mut flags: Flags<'_>) -> Result<Copy, String> {
         copy.parents = flags.switch("parents")?.unwrap_or(false);
     }
     flags.end()?;
-    if let Some(from) = copy.from.as_ref().filter(|from| from.contains('$')) {
-        return Err(format!(
-            "--from={from}: variables are not expanded here; name a stage with FROM … AS, and copy \
-             from that"
-        ));
+    if let Some(from) = &copy.from {
+        check_from(from)?;
     }
     let mut here = line.heredocs.iter();
     let mut sources: Vec<Source> = Vec::new();

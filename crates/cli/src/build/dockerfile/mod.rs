@@ -176,7 +176,7 @@ impl Dockerfile {
 
     /// Puts what a line says where it belongs.
     fn take(&mut self, line: usize, text: String, read: Read) -> Result<(), String> {
-        let instruction = match read {
+        let instructions = match read {
             Read::From {
                 base,
                 name,
@@ -205,23 +205,25 @@ impl Dockerfile {
                 self.global_args.push(GlobalArgs { line, args });
                 return Ok(());
             }
-            Read::Arg(args) => Instruction {
+            Read::Arg(args) => vec![Instruction {
                 line,
                 text,
                 warnings: Vec::new(),
                 what: What::Arg(args),
-            },
-            Read::Instruction(instruction) => instruction,
+            }],
+            Read::Instructions(instructions) => instructions,
         };
         let Some(index) = self.stages.len().checked_sub(1) else {
             return Err("expected FROM (or ARG) as the first instruction".to_owned());
         };
-        if let What::Copy(copy) = &instruction.what
-            && let Some(from) = &copy.from
-        {
-            self.check_from(from, index)?;
+        for instruction in &instructions {
+            if let What::Copy(copy) = &instruction.what
+                && let Some(from) = &copy.from
+            {
+                self.check_from(from, index)?;
+            }
         }
-        self.stages[index].instructions.push(instruction);
+        self.stages[index].instructions.extend(instructions);
         Ok(())
     }
 

@@ -221,6 +221,45 @@ fn forms_of_run() {
 }
 
 #[test]
+fn mounts() {
+    let text = "FROM a AS tools\nFROM b\nRUN --mount=type=cache,target=/root/.cache \\\n  \
+                --mount=type=bind,source=uv.lock,target=uv.lock \\\n  \
+                --mount=from=tools,src=/bin/uv,dst=/bin/uv,readonly --mount=target=/src,rw uv sync";
+    let dockerfile = parse(text).unwrap();
+    let instructions = &dockerfile.stages[1].instructions;
+    let of = |source: &str, from: Option<&str>, dest: &str| {
+        What::Copy(Copy {
+            sources: vec![path(source)],
+            dest: dest.to_owned(),
+            from: from.map(str::to_owned),
+            ..Copy::default()
+        })
+    };
+    let what: Vec<_> = instructions[..3]
+        .iter()
+        .map(|instruction| instruction.what.clone())
+        .collect();
+    assert_eq!(
+        what,
+        [
+            of("uv.lock", None, "uv.lock"),
+            of("/bin/uv", Some("tools"), "/bin/uv"),
+            of("/", None, "/src"),
+        ]
+    );
+    assert_eq!(
+        instructions[1].text,
+        "RUN --mount=from=tools,src=/bin/uv,dst=/bin/uv,readonly"
+    );
+    let counts: Vec<_> = instructions
+        .iter()
+        .map(|instruction| (instruction.line, instruction.warnings.len()))
+        .collect();
+    assert_eq!(counts, [(3, 1); 4]);
+    assert!(matches!(&instructions[3].what, What::Run(run) if run.command == shell("uv sync")));
+}
+
+#[test]
 fn forms_of_copy() {
     assert_eq!(
         copy("COPY --from=base --chown=1:2 --link --exclude=a --exclude=b/* x y z/"),
@@ -334,9 +373,17 @@ fn what_is_wrong_is_said_with_its_line() {
             "Dockerfile:2: --network is default or none, not `some` (RUN --network=some x)",
         ),
         (
-            "FROM a\nRUN --mount=target=/x,source=y x",
-            "Dockerfile:2: --mount=type=bind is not supported; COPY the files before (RUN \
-             --mount=target=/x,source=y x)",
+            "FROM a\nRUN --mount=source=y x",
+            "Dockerfile:2: --mount=source=y needs target=… (RUN --mount=source=y x)",
+        ),
+        (
+            "FROM a\nRUN --mount=from=$x,target=/y x",
+            "Dockerfile:2: --from=$x: variables are not expanded here; name a stage with FROM … AS, \
+             and copy from that (RUN --mount=from=$x,target=/y x)",
+        ),
+        (
+            "FROM a\nRUN --mount=type=other x",
+            "Dockerfile:2: there is no --mount=type=other (RUN --mount=type=other x)",
         ),
         (
             "FROM a\nRUN --mount=type=secret,id=x,required x",

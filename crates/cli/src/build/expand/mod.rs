@@ -210,6 +210,10 @@ impl Scope {
                 Source::Heredoc(doc) => Source::Heredoc(doc.clone()),
             });
         }
+        let is_of_web = matches!(&sources[..], [Source::Path(path)] if path.contains("://"));
+        if copy.checksum.is_some() && !is_of_web {
+            return Err("--checksum is for one URL".to_owned());
+        }
         Ok(Copy {
             sources,
             dest: self.expand(&copy.dest)?,

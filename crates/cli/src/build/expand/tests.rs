@@ -208,4 +208,20 @@ fn copies_are_expanded() {
     assert_eq!(texts, ["to 2 $n \"/srv\"\n", "to $n\n"]);
     assert_eq!(copies[2].sources, [Source::Path("with blank 2".to_owned())]);
     assert_eq!(copies[2].dest, "/srv");
+    for (text, is_right) in [
+        ("ADD --checksum=sha256:0 http://a/b c", true),
+        ("ADD --checksum=sha256:0 $u c", true),
+        ("ADD --checksum=sha256:0 a c", false),
+        ("ADD --checksum=sha256:0 http://a/b http://c/d e/", false),
+    ] {
+        let dockerfile = Dockerfile::parse("Dockerfile", &format!("FROM a\n{text}")).unwrap();
+        let What::Copy(copy) = &dockerfile.stages[0].instructions[0].what else {
+            unreachable!("{text}");
+        };
+        let mut scope = scope.clone();
+        scope
+            .set_env(&[("u".to_owned(), "https://a/b".to_owned())])
+            .unwrap();
+        assert_eq!(scope.expand_copy(copy).is_ok(), is_right, "{text}");
+    }
 }
