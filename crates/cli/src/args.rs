@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::commands::r#use as use_image;
 use crate::commands::{
     self, admin, agent, auth, build, cat, cd, completions, cp, env, export, file, grep, images,
-    kill, ls, operation, ps, run, session, show, skill, tag,
+    kill, ls, operation, ps, run, session, shell, show, skill, tag,
 };
 use crate::output::{Format, LogLevel};
 
@@ -92,6 +92,30 @@ pub(crate) struct Globals {
     version: (),
 }
 
+impl Globals {
+    /// These, and those of a shell around where none are given here.
+    pub(crate) fn or(mut self, shell: &Self) -> Self {
+        // The same key means nothing among the sessions of another profile.
+        if !self.is_elsewhere(shell) {
+            self.session = self.session.or_else(|| shell.session.clone());
+        }
+        let given = |own: Option<String>, around: &Option<String>| own.or_else(|| around.clone());
+        self.profile = given(self.profile, &shell.profile);
+        self.token = given(self.token, &shell.token);
+        self.url = given(self.url, &shell.url);
+        self.project = given(self.project, &shell.project);
+        self.config = self.config.or_else(|| shell.config.clone());
+        self.output = self.output.or(shell.output);
+        self.log_level = self.log_level.or(shell.log_level);
+        self
+    }
+
+    /// Whether they name another profile than the shell's.
+    pub(crate) fn is_elsewhere(&self, shell: &Self) -> bool {
+        self.config.is_some() || self.profile.is_some() && self.profile != shell.profile
+    }
+}
+
 /// The commands, in the order of the help.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -104,6 +128,8 @@ pub(crate) enum Command {
     Use(use_image::UseArgs),
     #[command(visible_alias = "r")]
     Run(Box<run::RunArgs>),
+    #[command(visible_alias = "sh")]
+    Shell(shell::ShellArgs),
     #[command(visible_alias = "bd")]
     Build(Box<build::BuildArgs>),
     #[command(visible_aliases = ["i", "img"])]

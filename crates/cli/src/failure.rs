@@ -20,6 +20,7 @@ pub(crate) struct Failure {
     next: Option<String>,
     code: u8,
     is_silent: bool,
+    is_interrupt: bool,
 }
 
 impl Failure {
@@ -31,6 +32,15 @@ impl Failure {
             next: None,
             code: 1,
             is_silent: false,
+            is_interrupt: false,
+        }
+    }
+
+    /// The end that Ctrl-C put to a command.
+    pub(crate) fn interrupted() -> Self {
+        Self {
+            is_interrupt: true,
+            ..Self::new("User interrupted")
         }
     }
 
@@ -88,6 +98,11 @@ impl Failure {
 
     pub(crate) const fn is_silent(&self) -> bool {
         self.is_silent
+    }
+
+    /// Whether Ctrl-C was the reason.
+    pub(crate) const fn is_interrupt(&self) -> bool {
+        self.is_interrupt
     }
 
     /// The advice, if there is any.

@@ -1,8 +1,18 @@
 //! Ctrl-C, counted. The first one asks nicely, the second one means it; what that is, is up to
 //! the command.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
+
+/// How many listen now.
+static LISTENING: AtomicUsize = AtomicUsize::new(0);
+
+/// How many listen to Ctrl-C now: the interactive shell leaves it to the command where that does.
+pub(crate) fn listening() -> usize {
+    LISTENING.load(Ordering::Relaxed)
+}
 
 /// The Ctrl-C of this process, from the moment it is made.
 #[derive(Debug)]
@@ -19,11 +29,15 @@ impl Interrupts {
         // It is listened to from the first time that it is asked for, which is now; the task below
         // may have to wait for its turn.
         let mut heard = next.as_mut().now_or_never();
+        LISTENING.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             loop {
                 let is_heard = match heard.take() {
                     Some(heard) => heard.is_ok(),
-                    None => next.as_mut().await.is_ok(),
+                    None => tokio::select! {
+                        heard = next.as_mut() => heard.is_ok(),
+                        () = sender.closed() => false,
+                    },
                 };
                 if !is_heard {
                     return;
@@ -46,5 +60,11 @@ impl Interrupts {
             // Signals cannot be had: none will come.
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        LISTENING.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod args;
-#[expect(dead_code, reason = "the command that uses it is being written")]
 mod build;
 mod commands;
 mod complete;
@@ -16,6 +15,7 @@ mod output;
 mod profile;
 mod reference;
 mod session;
+mod shell;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -55,6 +55,9 @@ fn dispatch(globals: Globals, command: Option<Command>) -> Result<u8, Failure> {
     };
     if globals.log_level == Some(LogLevel::Debug) {
         trace();
+    }
+    if matches!(command, Command::Shell(_)) {
+        return shell::shell(globals);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

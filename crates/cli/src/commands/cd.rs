@@ -5,7 +5,7 @@ use clap::Args;
 use crate::context::Context;
 use crate::failure::{Doing as _, Failure};
 use crate::reference;
-use crate::session::{Kind, no_session};
+use crate::session::no_session;
 
 /// Change or show the working directory of the session
 ///
@@ -41,9 +41,7 @@ pub(crate) async fn cd(context: &Context, args: CdArgs) -> Result<u8, Failure> {
         }
         Err(error) => return Err(error).doing(|| format!("could not change to {path}")),
     }
-    store
-        .advance(&session.current_image, Kind::Cd, &path, "")
-        .await?;
+    store.change_directory(&path).await?;
     Ok(0)
 }
 

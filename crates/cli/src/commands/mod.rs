@@ -26,6 +26,7 @@ pub(crate) mod run;
 #[cfg(target_os = "linux")]
 pub(crate) mod serve;
 pub(crate) mod session;
+pub(crate) mod shell;
 pub(crate) mod show;
 pub(crate) mod skill;
 pub(crate) mod tag;
@@ -47,6 +48,7 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
     match command {
         #[cfg(target_os = "linux")]
         Command::Serve(_) | Command::Doctor(_) => unreachable!("they need no profile"),
+        Command::Shell(_) => unreachable!("it runs others"),
         Command::Completions(_) => unreachable!("it needs no profile"),
         Command::Auth(args) => auth::auth(context, args).await,
         Command::Use(args) => r#use::use_image(context, args).await,

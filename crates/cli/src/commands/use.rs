@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::home::variable;
 use crate::output::{Columns, Output, Row};
 use crate::reference;
-use crate::session::{Kind, Session, no_session};
+use crate::session::{Kind, Session, Store, no_session};
 
 /// Set or show the image of the session
 ///
@@ -30,26 +30,27 @@ pub(crate) struct UseArgs {
     new: bool,
 }
 
-pub(crate) async fn use_image(context: &Context, args: UseArgs) -> Result<u8, Failure> {
-    if args.new && args.image.is_none() {
-        return Err(Failure::new("--new requires an IMAGE").next("contree use --new IMAGE"));
+impl UseArgs {
+    /// Whether the session is to go on from another image.
+    pub(crate) const fn has_image(&self) -> bool {
+        self.image.is_some()
     }
-    let mut store = context.store().await?;
-    let Some(image) = args.image else {
-        let session = store.session().await?.ok_or_else(no_session)?;
+}
+
+pub(crate) async fn use_image(context: &Context, args: UseArgs) -> Result<u8, Failure> {
+    if args.image.is_none() && !args.new {
+        let session = context
+            .store()
+            .await?
+            .session()
+            .await?
+            .ok_or_else(no_session)?;
         context
             .output
             .row(Columns::default(), session_row(&session))?;
         return Ok(0);
-    };
-    // Looked up first: what cannot be found must not begin a session.
-    let id = reference::resolve(&context.client()?, &image).await?;
-    if args.new {
-        store.select(uuid::Uuid::new_v4().to_string());
     }
-    store
-        .advance(&id.to_string(), Kind::Use, &image, "")
-        .await?;
+    let store = choose(context, &args).await?;
     export(&context.output, store.key())?;
     if args.new && context.output.is_terminal() {
         context.output.warn(
@@ -58,6 +59,21 @@ pub(crate) async fn use_image(context: &Context, args: UseArgs) -> Result<u8, Fa
         );
     }
     Ok(0)
+}
+
+/// Goes on from the image that was named; the sessions, seen from the one that does.
+pub(crate) async fn choose(context: &Context, args: &UseArgs) -> Result<Store, Failure> {
+    let Some(image) = &args.image else {
+        return Err(Failure::new("--new requires an IMAGE").next("contree use --new IMAGE"));
+    };
+    // Looked up first: what cannot be found must not begin a session.
+    let id = reference::resolve(&context.client()?, image).await?;
+    let mut store = context.store().await?;
+    if args.new {
+        store.select(uuid::Uuid::new_v4().to_string());
+    }
+    store.advance(&id.to_string(), Kind::Use, image, "").await?;
+    Ok(store)
 }
 
 /// A session as a row.

@@ -33,6 +33,7 @@ impl Writer {
             let mut result = Ok(());
             while let Some((stream, bytes)) = waiting.blocking_recv() {
                 result = write(stream, &bytes);
+                super::screen::note(stream, &bytes);
                 if result.is_err() {
                     break;
                 }

@@ -10,6 +10,7 @@ mod format;
 pub(crate) mod live;
 pub(crate) mod progress;
 pub(crate) mod row;
+pub(crate) mod screen;
 mod table;
 pub(crate) mod tree;
 
@@ -139,6 +140,7 @@ impl Output {
         };
         let mut written = Ok(());
         progress::suspended(|| written = write());
+        screen::note(live::Stream::Stdout, bytes);
         Ok(written?)
     }
 
@@ -185,6 +187,7 @@ impl Output {
     pub(crate) fn error_bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stderr = std::io::stderr().lock();
         stderr.write_all(bytes)?;
+        screen::note(live::Stream::Stderr, bytes);
         Ok(stderr.flush()?)
     }
 
@@ -194,6 +197,7 @@ impl Output {
             // Nobody to tell when this fails.
             let _ = std::io::stderr().write_all(format!("{}\n", harmless(text)).as_bytes());
         });
+        screen::note(live::Stream::Stderr, b"\n");
     }
 
     /// Colours for standard output.

@@ -15,9 +15,11 @@ impl Store {
             .doing(|| self.unreadable())
     }
 
-    /// All branches by name, and which one is active.
+    /// All branches by name, and which one is active; none before the session has begun.
     pub(crate) async fn branches(&mut self) -> Result<Vec<(String, bool)>, Failure> {
-        let active = self.active_branch().await?.ok_or_else(no_session)?;
+        let Some(active) = self.active_branch().await? else {
+            return Ok(Vec::new());
+        };
         let key = self.key.clone();
         let names: Vec<String> = sqlx::query_scalar(
             "SELECT branch_name FROM session_branches WHERE session_key = $1 ORDER BY branch_name",

@@ -17,14 +17,17 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use contree_api::FileId;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteTransaction;
 
 use super::Store;
+use super::history::normalized;
 use crate::failure::{Doing as _, Failure};
 
 const PLAIN_BYTES: usize = 1_024;
@@ -130,34 +133,39 @@ impl Store {
             .collect())
     }
 
-    /// Notes that a local file was uploaded: for [`Store::upload_sources`], and for the other
-    /// program, which then does not upload it again while it stays as it is.
-    #[cfg(unix)]
+    /// Notes that a local file was uploaded: for [`Store::uploaded`] and [`Store::upload_sources`],
+    /// and for the other program, which does not upload it again while it stays as it is.
     pub(crate) async fn note_upload(&mut self, path: &Path, file: &str) -> Result<(), Failure> {
-        use std::os::unix::fs::MetadataExt as _;
-
-        let (Ok(path), Ok(metadata)) = (std::path::absolute(path), std::fs::metadata(path)) else {
+        let Some((kind, path)) = state_of(path) else {
             return Ok(());
         };
-        let Some(path) = path.to_str() else {
-            return Ok(());
-        };
-        let mtime =
-            i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-        let state = format!("{path}:{}:{mtime}:{}", metadata.ino(), metadata.len());
-        let name = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, state.as_bytes());
         let uploaded_at = jiff::Timestamp::now().as_second();
         let value = serde_json::json!({
             "uuid": file, "uploaded_at": uploaded_at, "local_path": path,
         });
-        self.remember("", &format!("local_file:{name}"), &value)
-            .await
+        self.remember("", &kind, &value).await
     }
 
-    /// Not noted where files have no identity.
-    #[cfg(not(unix))]
-    pub(crate) async fn note_upload(&mut self, _: &Path, _: &str) -> Result<(), Failure> {
-        Ok(())
+    /// What a local file, as it is now, was uploaded as, not longer ago than that.
+    pub(crate) async fn uploaded(
+        &mut self,
+        path: &Path,
+        age: SignedDuration,
+    ) -> Result<Option<FileId>, Failure> {
+        #[derive(Deserialize)]
+        struct Upload {
+            uuid: FileId,
+            #[serde(default)]
+            uploaded_at: f64,
+        }
+        let Some((kind, _)) = state_of(path) else {
+            return Ok(None);
+        };
+        let upload: Option<Upload> = self.recall("", &kind).await?;
+        let now = jiff::Timestamp::now().as_duration().as_secs_f64();
+        Ok(upload
+            .filter(|upload| now - upload.uploaded_at < age.as_secs_f64())
+            .map(|upload| upload.uuid))
     }
 
     /// Notes that this machine started an operation, before it is part of any history.
@@ -177,6 +185,25 @@ impl Store {
         .doing(|| self.unreadable())?;
         Ok(ids.into_iter().collect())
     }
+}
+
+/// What is remembered of a file is by its path, its inode, when it changed, and its size; the kind
+/// of that, and the path. None where files have no such identity.
+#[cfg(unix)]
+fn state_of(path: &Path) -> Option<(String, String)> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let metadata = std::fs::metadata(path).ok()?;
+    let path = normalized(std::path::absolute(path).ok()?.to_str()?);
+    let mtime = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    let state = format!("{path}:{}:{mtime}:{}", metadata.ino(), metadata.len());
+    let name = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, state.as_bytes());
+    Some((format!("local_file:{name}"), path))
+}
+
+#[cfg(not(unix))]
+fn state_of(_: &Path) -> Option<(String, String)> {
+    None
 }
 
 async fn put(

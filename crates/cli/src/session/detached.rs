@@ -13,7 +13,7 @@
 use sqlx::sqlite::SqliteTransaction;
 
 use super::cache::{PendingRun, pending_runs, set_pending_runs};
-use super::history::{NewEntry, set_tip, touch};
+use super::history::{NewEntry, active_tip, set_tip, touch};
 use super::{Kind, Store};
 use crate::failure::Failure;
 
@@ -81,14 +81,7 @@ async fn record(
     image: &str,
     succeeded: bool,
 ) -> Result<Settled, sqlx::Error> {
-    let tip: Option<(i64, String)> = sqlx::query_as(
-        "SELECT b.history_id, s.active_branch FROM session_state s JOIN session_branches b \
-         ON b.session_key = s.session_key AND b.branch_name = s.active_branch \
-         WHERE s.session_key = $1",
-    )
-    .bind(key)
-    .fetch_optional(&mut **transaction)
-    .await?;
+    let tip = active_tip(transaction, key).await?;
     let started: Option<(i64, Option<i64>)> = sqlx::query_as(
         "SELECT id, parent_id FROM session_history \
          WHERE session_key = $1 AND operation_uuid = $2 AND kind = 'run-detached' \
@@ -107,19 +100,19 @@ async fn record(
         operation: &run.op,
     };
     if succeeded
-        && let (Some((tip, active)), Some((_, Some(base)))) = (&tip, started)
-        && is_at(transaction, *tip, base).await?
+        && let (Some(tip), Some((_, Some(base)))) = (&tip, started)
+        && is_at(transaction, tip.id, base).await?
     {
-        entry.parent = Some(*tip);
+        entry.parent = Some(tip.id);
         let id = entry.add(transaction).await?;
-        set_tip(transaction, key, active, id).await?;
-        return Ok(Settled::Advanced(active.clone()));
+        set_tip(transaction, key, &tip.branch, id).await?;
+        return Ok(Settled::Advanced(tip.branch.clone()));
     }
     let branch = format!("detached-{}", run.op);
     let id = entry.add(transaction).await?;
     set_tip(transaction, key, &branch, id).await?;
     Ok(match tip {
-        Some((_, active)) if succeeded => Settled::Kept(branch, active),
+        Some(tip) if succeeded => Settled::Kept(branch, tip.branch),
         _ => Settled::Aside(branch),
     })
 }

@@ -85,36 +85,50 @@ impl Store {
     ) -> Result<i64, Failure> {
         let key = self.key.clone();
         self.write(async |transaction| {
-            append(transaction, &key, image, kind, title, operation).await
+            append(transaction, &key, Some(image), kind, title, operation).await
         })
-        .await
+        .await?
+        .ok_or_else(no_session)
+    }
+
+    /// Changes the working directory. The image stays what it is at that moment, also when somebody
+    /// else has moved the session on since the directory was looked at.
+    pub(crate) async fn change_directory(&mut self, path: &str) -> Result<(), Failure> {
+        let key = self.key.clone();
+        let added = self
+            .write(async |transaction| append(transaction, &key, None, Kind::Cd, path, "").await)
+            .await?;
+        added.map(drop).ok_or_else(no_session)
     }
 
     /// Puts an uploaded file into the next run: a step of its own, taken back like any other. It
     /// will be root's, with mode 0644.
     pub(crate) async fn stage_file(
         &mut self,
-        image: &str,
         title: &str,
         path: &str,
         file: &str,
     ) -> Result<(), Failure> {
         let key = self.key.clone();
-        self.write(async |transaction| {
-            let id = append(transaction, &key, image, Kind::File, title, "").await?;
-            sqlx::query(
-                "INSERT INTO session_files \
+        let added = self
+            .write(async |transaction| {
+                let Some(id) = append(transaction, &key, None, Kind::File, title, "").await? else {
+                    return Ok(None);
+                };
+                sqlx::query(
+                    "INSERT INTO session_files \
                  (history_id, instance_path, file_uuid, uid, gid, mode) \
                  VALUES ($1, $2, $3, 0, 0, '0644')",
-            )
-            .bind(id)
-            .bind(path)
-            .bind(file)
-            .execute(&mut **transaction)
-            .await
-            .map(drop)
-        })
-        .await
+                )
+                .bind(id)
+                .bind(path)
+                .bind(file)
+                .execute(&mut **transaction)
+                .await?;
+                Ok(Some(id))
+            })
+            .await?;
+        added.map(drop).ok_or_else(no_session)
     }
 
     /// Adds an entry beside the active branch, under a branch of its own: a run that is not
@@ -126,23 +140,26 @@ impl Store {
         title: &str,
         operation: &str,
     ) -> Result<(), Failure> {
-        let tip = self.entry(Target::Tip).await?;
         let key = self.key.clone();
-        self.write(async |transaction| {
-            let image = tip.image_uuid.as_str();
-            let parent = Some(tip.id);
-            let entry = NewEntry {
-                key: &key,
-                image,
-                parent,
-                kind,
-                title,
-                operation,
-            };
-            let id = entry.add(transaction).await?;
-            set_tip(transaction, &key, branch, id).await
-        })
-        .await
+        let added = self
+            .write(async |transaction| {
+                let Some(tip) = active_tip(transaction, &key).await? else {
+                    return Ok(None);
+                };
+                let entry = NewEntry {
+                    key: &key,
+                    image: &tip.image,
+                    parent: Some(tip.id),
+                    kind,
+                    title,
+                    operation,
+                };
+                let id = entry.add(transaction).await?;
+                set_tip(transaction, &key, branch, id).await?;
+                Ok(Some(id))
+            })
+            .await?;
+        added.map(drop).ok_or_else(no_session)
     }
 
     /// The entry at a target. Nothing moves.
@@ -328,6 +345,11 @@ impl Store {
         Ok(files)
     }
 
+    /// How many steps lead to the tip, the first one included.
+    pub(crate) async fn depth(&mut self) -> Result<usize, Failure> {
+        Ok(self.chain().await?.len())
+    }
+
     /// The tip and all above it; empty without a session.
     async fn chain(&mut self) -> Result<Vec<Entry>, Failure> {
         let Some(branch) = self.active_branch().await? else {
@@ -338,40 +360,58 @@ impl Store {
     }
 }
 
-/// Adds an entry at the tip of the active branch and moves the tip, beginning the session if need be.
-async fn append(
+/// Where the active branch of a session stands.
+#[derive(Debug, FromRow)]
+pub(super) struct Tip {
+    pub(super) id: i64,
+    pub(super) branch: String,
+    pub(super) image: String,
+}
+
+/// The tip of the active branch, if the session has begun.
+pub(super) async fn active_tip(
     transaction: &mut SqliteTransaction<'_>,
     key: &str,
-    image: &str,
-    kind: Kind,
-    title: &str,
-    operation: &str,
-) -> Result<i64, sqlx::Error> {
-    let tip: Option<(i64, String)> = sqlx::query_as(
-        "SELECT b.history_id, s.active_branch FROM session_state s \
+) -> Result<Option<Tip>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT h.id, s.active_branch AS branch, h.image_uuid AS image FROM session_state s \
          JOIN session_branches b \
          ON b.session_key = s.session_key AND b.branch_name = s.active_branch \
+         JOIN session_history h ON h.id = b.history_id \
          WHERE s.session_key = $1",
     )
     .bind(key)
     .fetch_optional(&mut **transaction)
-    .await?;
-    let (parent, branch) = match tip {
-        Some((parent, branch)) => (Some(parent), branch),
-        None => (None, "main".to_owned()),
+    .await
+}
+
+/// Adds an entry at the tip of the active branch and moves the tip. With an image it begins the
+/// session if need be; without one the image stays that of the tip, and there must be a tip.
+async fn append(
+    transaction: &mut SqliteTransaction<'_>,
+    key: &str,
+    image: Option<&str>,
+    kind: Kind,
+    title: &str,
+    operation: &str,
+) -> Result<Option<i64>, sqlx::Error> {
+    let tip = active_tip(transaction, key).await?;
+    let Some(image) = image.or(tip.as_ref().map(|tip| tip.image.as_str())) else {
+        return Ok(None);
     };
+    let branch = tip.as_ref().map_or("main", |tip| tip.branch.as_str());
     let entry = NewEntry {
         key,
         image,
-        parent,
+        parent: tip.as_ref().map(|tip| tip.id),
         kind: kind.name(),
         title,
         operation,
     };
     let id = entry.add(transaction).await?;
-    set_tip(transaction, key, &branch, id).await?;
+    set_tip(transaction, key, branch, id).await?;
     touch(transaction, key).await?;
-    Ok(id)
+    Ok(Some(id))
 }
 
 /// An entry that is not in the file yet.
@@ -442,7 +482,7 @@ pub(super) async fn touch(
 }
 
 /// `.`, `..` and repeated slashes taken out; absolute.
-fn normalized(path: &str) -> String {
+pub(super) fn normalized(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -23,33 +23,34 @@
 
 mod branches;
 mod cache;
+mod connection;
 mod detached;
 mod endings;
 mod env;
 mod history;
 mod key;
 mod layers;
+mod lines;
 pub(crate) mod reference;
 mod schema;
 
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous, SqliteTransaction,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous, SqliteTransaction};
 use sqlx::{ConnectOptions as _, Connection as _, FromRow};
 
 use crate::failure::{Doing as _, Failure};
 use crate::home::variable;
 
 pub(crate) use cache::PendingRun;
+pub(crate) use connection::close_from_now_on;
 pub(crate) use detached::{Left, Settled};
 pub(crate) use endings::Ending;
-pub(crate) use history::{Entry, Target};
+pub(crate) use history::{Entry, InvalidTarget, Target};
 pub(crate) use key::{Place, session_key, session_key_at};
 pub(crate) use layers::NewLayer;
+pub(crate) use lines::MAX_LINES;
 
 /// What kind of step an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,10 +93,7 @@ pub(crate) struct Session {
 /// A profile's sessions, seen from one of them.
 #[derive(Debug)]
 pub(crate) struct Store {
-    /// Never closed: the last connection to close copies the log into the file and waits for the
-    /// disk, which takes longer than most commands do. Commits are in the log by then; it is
-    /// copied when it has grown to 4 MB, or when the other program closes the file.
-    connection: ManuallyDrop<SqliteConnection>,
+    connection: connection::Connection,
     path: PathBuf,
     key: String,
 }
@@ -132,7 +130,7 @@ impl Store {
             .doing(failed)?;
         schema::create(&mut connection).await.doing(failed)?;
         Ok(Self {
-            connection: ManuallyDrop::new(connection),
+            connection: connection::Connection::new(connection),
             path: path.to_owned(),
             key,
         })

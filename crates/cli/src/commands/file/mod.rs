@@ -95,9 +95,8 @@ async fn stage(
         .await
         .doing(|| format!("could not upload {}", source.display()))?;
     let id = uploaded.file.uuid.to_string();
-    let image = store.active().await?.current_image;
     store
-        .stage_file(&image, &format!("Change file {path}"), path, &id)
+        .stage_file(&format!("Change file {path}"), path, &id)
         .await?;
     context.output.note(&format!(
         "Pending: {path} -> {id} (will be included in next run)"

@@ -3,13 +3,19 @@
 //! Without PATH a file keeps its own; owner and mode are its own unless given. A folder stands for
 //! the regular files below it (links to files are followed), without what is hidden, built or
 //! installed: see [`EXCLUDES`].
+//!
+//! What was uploaded from here within [`MEMORY_DAYS`] and has not changed since is not even asked
+//! after: its id is remembered by path, inode, time of change and size. When the server turns out
+//! not to have it any more, everything is uploaded again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use contree_api::FileId;
 use contree_api::instance::AttachedFile;
 use contree_client::Client;
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use jiff::SignedDuration;
 
 use super::RunArgs;
 use crate::context::Context;
@@ -33,6 +39,18 @@ const EXCLUDES: [&str; 9] = [
 /// Uploads at the same time.
 const CONCURRENCY: usize = 8;
 
+/// How long an upload is taken to be still there: half of what servers keep files for.
+const MEMORY_DAYS: i64 = 90;
+
+/// Files that are on the server.
+#[derive(Debug)]
+pub(super) struct Attached {
+    /// By their paths inside.
+    pub(super) files: BTreeMap<String, AttachedFile>,
+    /// Whether the server was asked after all of them.
+    pub(super) is_certain: bool,
+}
+
 /// What one `--file` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Spec {
@@ -53,52 +71,65 @@ struct Attachment {
     mode: u32,
 }
 
-/// Uploads all files; by their paths inside.
+/// Uploads all files that are not there. `remembers` allows to believe what was uploaded earlier.
 pub(super) async fn attach(
     context: &Context,
     client: &Client,
     store: &mut Store,
     args: &RunArgs,
-) -> Result<BTreeMap<String, AttachedFile>, Failure> {
+    remembers: bool,
+) -> Result<Attached, Failure> {
     let mut attachments = Vec::new();
     for text in &args.file {
         let spec = Spec::parse(text)?;
         attachments.extend(spec.files(context, &args.file_excludes)?);
     }
+    let age = SignedDuration::from_hours(24 * MEMORY_DAYS);
+    let mut known: Vec<Option<FileId>> = Vec::new();
+    for attachment in &attachments {
+        known.push(match remembers {
+            true => store.uploaded(&attachment.host, age).await?,
+            false => None,
+        });
+    }
     let concurrency = variable("CONTREE_CONCURRENCY")
         .and_then(|count| count.parse().ok())
         .filter(|count| *count > 0)
         .unwrap_or(CONCURRENCY);
-    let uploads = attachments.into_iter().map(|attachment| async move {
-        let uploaded = client
-            .ensure_file(&attachment.host, |_| ())
-            .await
-            .doing(|| format!("could not attach {}", attachment.host.display()))?;
-        let Attachment {
-            inside,
-            uid,
-            gid,
-            mode,
-            ..
-        } = attachment;
-        let file = AttachedFile {
-            uuid: uploaded.file.uuid,
-            uid,
-            gid,
-            mode: Some(format!("{mode:04o}")),
-        };
-        Ok::<_, Failure>((attachment.host, inside, file))
-    });
-    let uploaded: Vec<_> = futures_util::stream::iter(uploads)
-        .buffer_unordered(concurrency)
+    let uploads = attachments
+        .iter()
+        .zip(&known)
+        .map(|(attachment, known)| async move {
+            if let Some(id) = known {
+                return Ok(*id);
+            }
+            let uploaded = client.ensure_file(&attachment.host, |_| ()).await;
+            let uploaded =
+                uploaded.doing(|| format!("could not attach {}", attachment.host.display()));
+            Ok::<_, Failure>(uploaded?.file.uuid)
+        });
+    let ids: Vec<FileId> = futures_util::stream::iter(uploads)
+        .buffered(concurrency)
         .try_collect()
         .await?;
     let mut files = BTreeMap::new();
-    for (host, inside, file) in uploaded {
-        store.note_upload(&host, &file.uuid.to_string()).await?;
-        files.insert(inside, file);
+    for ((attachment, id), known) in attachments.into_iter().zip(ids).zip(&known) {
+        if known.is_none() {
+            store.note_upload(&attachment.host, &id.to_string()).await?;
+        }
+        let file = AttachedFile {
+            uuid: id,
+            uid: attachment.uid,
+            gid: attachment.gid,
+            mode: Some(format!("{:04o}", attachment.mode)),
+        };
+        // Of two for one path the later one is meant.
+        files.insert(attachment.inside, file);
     }
-    Ok(files)
+    Ok(Attached {
+        files,
+        is_certain: known.iter().all(Option::is_none),
+    })
 }
 
 impl Spec {

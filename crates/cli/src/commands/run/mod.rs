@@ -21,10 +21,18 @@ use contree_client::Client;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupts;
-use crate::output::{Columns, Format, Row};
+use crate::output::{Columns, Row};
 use crate::reference;
 use crate::session::{Kind, PendingRun, Store};
-use stdin::{Forwarder, Opening};
+use stdin::Forwarder;
+
+pub(crate) use outcome::Ending;
+pub(crate) use stdin::{reserve as reserve_stdin, take_unread};
+
+/// What a sandbox is called that is given no name.
+const HOSTNAME: &str = "linuxkit";
+/// Bytes of each output stream that are passed on when nothing else is said.
+const TRUNCATE: u64 = 65_536;
 
 /// Run a command in a sandbox
 ///
@@ -43,6 +51,9 @@ Examples:
   contree run -e DEBUG=1 -C /srv ./app
   contree run -s 'cat > /data' < data
   contree run -F ./app.py:/app.py python3 /app.py
+  contree run -F ./src:/src --file-excludes '*.log' -- make -C /src
+  contree run -I ./setup.sh all                 a script; or begin it with
+                                                #!/usr/bin/env -S contree run -I
   contree run -d sleep 3600                     do not wait; see contree ps, show, kill")]
 pub(crate) struct RunArgs {
     /// Seconds until it is killed
@@ -62,11 +73,15 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "KEY=VALUE")]
     env: Vec<String>,
     /// Hostname inside
-    #[arg(short = 'H', long, value_name = "NAME", default_value = "linuxkit")]
+    #[arg(short = 'H', long, value_name = "NAME", default_value = HOSTNAME)]
     hostname: String,
     /// Keep nothing of what it writes
     #[arg(short = 'D', long)]
     disposable: bool,
+    /// The command is a script of this machine, and words for it: the script's first line, if that
+    /// names an interpreter, is left out, and the sandbox's shell reads the rest
+    #[arg(short = 'I', long)]
+    interpreter: bool,
     /// The command is a shell expression
     #[arg(short, long)]
     shell: bool,
@@ -74,11 +89,11 @@ pub(crate) struct RunArgs {
     /// repeated
     #[arg(short = 'F', long, value_name = "SPEC")]
     file: Vec<String>,
-    /// Leave these names out of attached folders; may be repeated
-    #[arg(long, value_name = "PATTERN")]
+    /// Leave these names or paths out of attached folders too; may be repeated
+    #[arg(long, value_name = "PATTERN", num_args = 1..)]
     file_excludes: Vec<String>,
     /// Bytes of each output stream that are passed on
-    #[arg(short = 'T', long, value_name = "BYTES", default_value_t = 65_536)]
+    #[arg(short = 'T', long, value_name = "BYTES", default_value_t = TRUNCATE)]
     truncate: u64,
     /// Keep the variables with the resulting image
     #[arg(long)]
@@ -92,9 +107,34 @@ pub(crate) struct RunArgs {
     /// Command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
+    /// The server's own timeout holds
+    #[arg(skip)]
+    untimed: bool,
 }
 
 impl RunArgs {
+    /// A line of the interactive shell: a shell expression in a folder, for as long as the server
+    /// lets it run or for so many seconds.
+    pub(crate) fn of_line(line: String, cwd: String, timeout: Option<u32>) -> Self {
+        Self {
+            timeout: timeout.unwrap_or(u32::MAX),
+            cwd,
+            env: Vec::new(),
+            hostname: HOSTNAME.to_owned(),
+            disposable: false,
+            interpreter: false,
+            shell: true,
+            file: Vec::new(),
+            file_excludes: Vec::new(),
+            truncate: TRUNCATE,
+            preserve_env: false,
+            detach: false,
+            use_image: None,
+            command: vec![line],
+            untimed: timeout.is_none(),
+        }
+    }
+
     /// What the history calls the step.
     fn title(&self) -> String {
         self.command.join(" ")
@@ -102,14 +142,11 @@ impl RunArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Failure> {
-    let format = context.output.format();
-    let is_rows = matches!(format, Format::Table | Format::Csv | Format::Tsv);
-    if is_rows && !args.detach {
-        return Err(
-            Failure::new("run prints output as it is, or one record at the end")
-                .next("-o json, json-pretty, plain or toml"),
-        );
-    }
+    Ok(perform(context, args).await?.code())
+}
+
+/// The same, for somebody who wants to know how it ended.
+pub(crate) async fn perform(context: &Context, args: RunArgs) -> Result<Ending, Failure> {
     let client = context.client()?;
     let mut store = context.store().await?;
     let image = match &args.use_image {
@@ -120,40 +157,55 @@ pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Failure>
         }
         None => reference::resolve(&client, &store.active().await?.current_image).await?,
     };
-    let files = attach::attach(context, &client, &mut store, &args).await?;
-    let (mut request, env) = request::build(&mut store, &args, image, files).await?;
+    let attached = attach::attach(context, &client, &mut store, &args, true).await?;
+    let (mut request, env) = request::build(&mut store, &args, image, attached.files).await?;
 
     // From here on there may be a run to be cancelled.
     let mut interrupts = Interrupts::listen();
-    let Opening { first, rest } = stdin::open().await;
-    request.stdin = first;
-    let started = start(&client, &request, &mut interrupts).await?;
+    let mut rest = None;
+    if request.stdin.is_none() {
+        let opening = stdin::open().await;
+        request.stdin = opening.first;
+        rest = opening.rest;
+    }
+    let mut started = start(&client, &request, &mut interrupts).await?;
+    if !attached.is_certain
+        && started
+            .as_ref()
+            .is_err_and(contree_client::Error::is_not_found)
+    {
+        // What was uploaded some time ago may not be there any more.
+        let attached = attach::attach(context, &client, &mut store, &args, false).await?;
+        request.files.extend(attached.files);
+        started = start(&client, &request, &mut interrupts).await?;
+    }
+    let started = started?;
     let id = started.uuid;
     tracing::debug!(operation = %id, "started");
     store.note_started(&id.to_string()).await?;
     let input = rest.map(|rest| Forwarder::new(client.clone(), id, rest));
     if args.detach {
         detach(context, &client, &mut store, &args, &started, input).await?;
-        return Ok(0);
+        return Ok(Ending::Exited(0));
     }
     let watched = watch::watch(context, &client, id, input, &mut interrupts).await?;
     let outcome = outcome::Outcome::find(&client, id, watched).await?;
-    outcome.report(context, args.timeout);
+    outcome.report(context, &args);
     outcome.record(&mut store, &args, &env).await?;
     outcome.print(context)?;
-    Ok(outcome.exit_code())
+    Ok(outcome.ending())
 }
 
-/// Starts the run. After Ctrl-C it is not left alone when the server has accepted it already.
+/// Starts the run, or tells why the server does not. After Ctrl-C it is not left alone when the
+/// server has accepted it already.
 async fn start(
     client: &Client,
     request: &contree_api::instance::InstanceSpawnRequest,
     interrupts: &mut Interrupts,
-) -> Result<InstanceSpawnResponse, Failure> {
+) -> Result<Result<InstanceSpawnResponse, contree_client::Error>, Failure> {
     let mut spawn = std::pin::pin!(client.spawn(request));
-    let interrupted = || Failure::new("User interrupted");
     tokio::select! {
-        started = &mut spawn => return Ok(started?),
+        started = &mut spawn => return Ok(started),
         _ = interrupts.next() => {}
     }
     let cancel = async {
@@ -164,7 +216,7 @@ async fn start(
         _ = cancel => {}
         _ = interrupts.next() => {}
     }
-    Err(interrupted())
+    Err(Failure::interrupted())
 }
 
 /// Notes a run that is not waited for, and prints it once its input is delivered.
@@ -204,9 +256,7 @@ async fn detach(
             }
             Row::of(&client.operation(id, false).await?.summary)
         }
-        None => Row::of(started)
-            .with("status", "PENDING")
-            .without(&["result"]),
+        None => Row::of(started).with("status", "PENDING"),
     };
     let columns = Columns {
         head: &["uuid", "status"],
@@ -231,6 +281,7 @@ const HIDDEN: &[&str] = &[
     "stdin",
     "truncate_output_at",
     "files",
+    "result",
 ];
 
 /// Waits until there is a process to write to, or never will be.

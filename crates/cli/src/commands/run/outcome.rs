@@ -3,6 +3,7 @@
 use contree_api::operation::{OperationMetadata, OperationStatus};
 use contree_api::{ImageId, OperationId};
 use contree_client::Client;
+use serde_json::json;
 
 use super::RunArgs;
 use super::request::Env;
@@ -11,6 +12,26 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Columns, Row};
 use crate::session::{self, Kind, Store};
+
+/// How a run ended, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With this exit code, or without a process to have one.
+    Exited(u8),
+    /// Killed at its timeout.
+    TimedOut(u8),
+    /// Cancelled from elsewhere.
+    Cancelled(u8),
+}
+
+impl Ending {
+    /// What we end with: the command's exit code, its low byte as everywhere.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Exited(code) | Self::TimedOut(code) | Self::Cancelled(code) => code,
+        }
+    }
+}
 
 /// How a run ended.
 #[derive(Debug)]
@@ -90,7 +111,7 @@ impl Outcome {
     }
 
     /// Says on standard error what went wrong.
-    pub(super) fn report(&self, context: &Context, timeout: u32) {
+    pub(super) fn report(&self, context: &Context, args: &RunArgs) {
         let id = self.id;
         if self.dropped > 0 {
             context.output.warn(&format!(
@@ -99,9 +120,15 @@ impl Outcome {
             ));
         }
         if self.timed_out {
+            // The server's own timeout is in whole seconds, and just over.
+            let seconds = if args.untimed {
+                self.duration.floor()
+            } else {
+                f64::from(args.timeout)
+            };
             context
                 .output
-                .warn(&format!("Operation {id} timed out after {timeout}s"));
+                .warn(&format!("Operation {id} timed out after {seconds}s"));
         } else if self.status != OperationStatus::Success {
             let why = self
                 .error
@@ -166,6 +193,20 @@ impl Outcome {
         }
         let image = self.image.map(|id| id.to_string());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let stream = |bytes: &[u8]| {
+            let truncated = self.dropped > 0;
+            json!({ "value": text(bytes), "encoding": "ascii", "truncated": truncated })
+        };
+        let timed_out = self.timed_out;
+        let state = self
+            .exit_code
+            .map(|code| json!({ "exit_code": code, "timed_out": timed_out }));
+        // As the server nests it: scripts look for the same things in both places.
+        let result = json!({
+            "stdout": stream(&self.stdout),
+            "stderr": stream(&self.stderr),
+            "state": state,
+        });
         let row = Row::new()
             .with("uuid", self.id.to_string())
             .with("kind", "instance")
@@ -173,9 +214,10 @@ impl Outcome {
             .with("duration", self.duration)
             .with("image_size", self.layer_bytes)
             .with("result_image_uuid", image.clone())
-            .with("result", serde_json::json!({ "image": image, "tag": null }))
+            .with("metadata", json!({ "result": result }))
+            .with("result", json!({ "image": image, "tag": null }))
             .with("exit_code", self.exit_code)
-            .with("timed_out", self.timed_out)
+            .with("timed_out", timed_out)
             .with("image", image.unwrap_or_default())
             .with("tag", "")
             .with("stdout", text(&self.stdout))
@@ -184,17 +226,24 @@ impl Outcome {
         context.output.row(
             Columns {
                 tail: &["error"],
+                hidden: &["kind", "result_image_uuid", "metadata", "result", "tag"],
                 ..Columns::default()
             },
             row,
         )
     }
 
-    /// What we end with: the command's exit code, its low byte as everywhere.
-    pub(super) fn exit_code(&self) -> u8 {
-        match self.exit_code {
+    pub(super) fn ending(&self) -> Ending {
+        let code = match self.exit_code {
             Some(code) => code.to_le_bytes()[0],
             None => u8::from(self.status != OperationStatus::Success),
+        };
+        if self.timed_out {
+            Ending::TimedOut(code)
+        } else if self.status == OperationStatus::Cancelled {
+            Ending::Cancelled(code)
+        } else {
+            Ending::Exited(code)
         }
     }
 }

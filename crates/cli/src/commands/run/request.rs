@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use contree_api::ImageId;
 use contree_api::image::ImageRef;
 use contree_api::instance::{AttachedFile, EnvMap, InstanceSpawnRequest};
+use contree_api::stream::{ClosableStreamRepr, encode};
 
 use super::RunArgs;
 use crate::commands::r#use::shell_word;
-use crate::failure::Failure;
+use crate::failure::{Doing as _, Failure};
 use crate::session::Store;
 
 /// Variables by name.
@@ -21,14 +22,22 @@ pub(super) async fn build(
     image: ImageId,
     attached: BTreeMap<String, AttachedFile>,
 ) -> Result<(InstanceSpawnRequest, Env), Failure> {
-    let (command, arguments) = command(&args.command, args.shell);
-    let mut request = InstanceSpawnRequest::new(command, ImageRef::Id(image));
-    request.args = arguments;
-    request.shell = args.shell;
+    let mut request;
+    if args.interpreter {
+        let (arguments, script) = script(&args.command)?;
+        request = InstanceSpawnRequest::new("/bin/sh".to_owned(), ImageRef::Id(image));
+        request.args = arguments;
+        request.stdin = Some(script);
+    } else {
+        let (command, arguments) = command(&args.command, args.shell);
+        request = InstanceSpawnRequest::new(command, ImageRef::Id(image));
+        request.args = arguments;
+        request.shell = args.shell;
+    }
     request.disposable = args.disposable;
     request.hostname.clone_from(&args.hostname);
     request.truncate_output_at = args.truncate;
-    request.timeout = Some(args.timeout);
+    request.timeout = (!args.untimed).then_some(args.timeout);
     request.preserve_env = args.preserve_env;
     request.cwd = if args.cwd.is_empty() {
         store.cwd().await?.unwrap_or_default()
@@ -76,6 +85,39 @@ fn sent(env: &Env) -> EnvMap {
         .collect()
 }
 
+/// What a shell is given to carry out a script of this machine with words of its own, and the
+/// script as its input: with line ends of Unix, and without the line that brought it here.
+fn script(words: &[String]) -> Result<(Vec<String>, ClosableStreamRepr), Failure> {
+    let (path, words) = words
+        .split_first()
+        .map_or(("", words), |(path, words)| (path, words));
+    let text = std::fs::read(path).doing(|| format!("could not read the script {path}"))?;
+    let (value, encoding) = encode(&body(text));
+    let mut arguments = vec!["-s".to_owned()];
+    if !words.is_empty() {
+        arguments.push("--".to_owned());
+        arguments.extend_from_slice(words);
+    }
+    let script = ClosableStreamRepr {
+        value,
+        encoding,
+        close: true,
+    };
+    Ok((arguments, script))
+}
+
+/// A script as a shell reads it.
+fn body(text: Vec<u8>) -> Vec<u8> {
+    let mut lines = text
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .peekable();
+    if lines.peek().is_some_and(|line| line.starts_with(b"#!")) {
+        lines.next();
+    }
+    lines.collect::<Vec<_>>().join(&b'\n')
+}
+
 /// The command and its arguments. For a shell one word is an expression as it is; several are
 /// quoted so that the shell sees the same words.
 fn command(words: &[String], shell: bool) -> (String, Vec<String>) {
@@ -93,6 +135,15 @@ fn command(words: &[String], shell: bool) -> (String, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scripts() {
+        let read = |text: &str| String::from_utf8(body(text.into())).unwrap();
+        assert_eq!(read("#!/x -I\r\necho a\r\necho b\n"), "echo a\necho b\n");
+        assert_eq!(read("echo a\n"), "echo a\n");
+        assert_eq!(read("#!/x"), "");
+        assert_eq!(read(""), "");
+    }
 
     #[test]
     fn commands() {

@@ -68,7 +68,7 @@ pub(super) async fn watch(
     if let Some(writer) = writer {
         let written = tokio::select! {
             written = writer.finish() => written,
-            _ = interrupts.next() => return Err(Failure::new("User interrupted")),
+            _ = interrupts.next() => return Err(Failure::interrupted()),
         };
         if let Err(error) = written {
             // The reader went away; nobody is left to run it for.
@@ -167,5 +167,5 @@ async fn interrupt(
         },
         _ = interrupts.next() => {}
     }
-    Err(Failure::new("User interrupted"))
+    Err(Failure::interrupted())
 }

@@ -25,13 +25,7 @@ pub(crate) struct BranchArgs {
     #[arg(long = "from", value_name = "BRANCH", requires = "name")]
     from: Option<String>,
     /// Delete the branch; its steps stay
-    #[arg(
-        short = 'U',
-        long,
-        visible_alias = "rm",
-        requires = "name",
-        conflicts_with = "from"
-    )]
+    #[arg(short = 'U', long, visible_alias = "rm", conflicts_with = "from")]
     delete: bool,
     /// Delete the branches of detached and disposable runs
     #[arg(long, conflicts_with_all = ["name", "from", "delete"])]
@@ -62,6 +56,10 @@ pub(super) async fn branch(
         return Ok(0);
     }
     match args.name {
+        None if args.delete => {
+            return Err(Failure::new("--delete needs the name of a branch")
+                .next("contree session branch -U NAME   (contree session branch lists them)"));
+        }
         None => list(context, store).await?,
         Some(name) if args.delete => {
             store.delete_branch(&name).await?;
@@ -78,7 +76,11 @@ pub(super) async fn branch(
 
 async fn list(context: &Context, store: &mut Store) -> Result<(), Failure> {
     let branches = store.branches().await?;
-    if context.output.is_default() {
+    if branches.is_empty() {
+        context.output.note("No branches (no active session).");
+        return Ok(());
+    }
+    if context.output.is_default() && context.output.is_terminal() {
         for (name, is_active) in branches {
             let line = if is_active {
                 context.output.paint(Style::Good, &format!("* {name}"))
@@ -91,7 +93,12 @@ async fn list(context: &Context, store: &mut Store) -> Result<(), Failure> {
     }
     let mut rows = context.output.rows(Columns::default());
     for (name, is_active) in branches {
-        rows.push(Row::new().with("branch", name).with("active", is_active))?;
+        rows.push(if context.output.is_default() {
+            let marker = if is_active { "* " } else { "  " };
+            Row::new().with("marker", marker).with("branch", name)
+        } else {
+            Row::new().with("branch", name).with("active", is_active)
+        })?;
     }
     rows.finish()
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Columns, Row};
-use crate::session::{Store, Target};
+use crate::session::{InvalidTarget, Store, Target};
 
 /// Move the active branch to another step
 ///
@@ -20,7 +20,7 @@ Examples:
 pub(crate) struct RollbackArgs {
     /// -N steps back, +N steps forward, or the id of a step
     #[arg(default_value = "-1", allow_negative_numbers = true)]
-    target: Target,
+    target: String,
 }
 
 pub(super) async fn rollback(
@@ -28,7 +28,10 @@ pub(super) async fn rollback(
     store: &mut Store,
     args: RollbackArgs,
 ) -> Result<u8, Failure> {
-    let entry = store.roll(args.target).await?;
+    let target: Target = args.target.parse().map_err(|error: InvalidTarget| {
+        Failure::new(format!("'{}': {error}", args.target)).next("contree session show")
+    })?;
+    let entry = store.roll(target).await?;
     let row = Row::new()
         .with("image", entry.image_uuid)
         .with("kind", entry.kind)

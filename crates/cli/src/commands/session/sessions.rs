@@ -1,6 +1,6 @@
 //! `contree session list`, `use` and `delete`
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, Write as _};
 
 use clap::Args;
 
@@ -94,23 +94,14 @@ pub(super) async fn delete(
     store: &mut Store,
     args: DeleteArgs,
 ) -> Result<u8, Failure> {
-    if !args.force {
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::new("nobody can be asked whether to delete").next("--force"));
-        }
-        write!(
-            std::io::stderr(),
-            "Delete {} with all history? [y/N] ",
-            args.keys.join(", ")
-        )?;
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer)?;
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            return Err(Failure::new("Aborted."));
-        }
-    }
     let mut code = 0;
     for key in args.keys {
+        if !args.force && !asked(&format!("Delete session '{key}' with all its history?"))? {
+            let kept = Failure::new(format!("session '{key}' is kept"));
+            context.output.failure(&kept.next("--force does not ask"));
+            code = 1;
+            continue;
+        }
         if store.delete(&key).await? {
             context.output.note(&format!("Deleted session '{key}'"));
         } else {
@@ -122,4 +113,21 @@ pub(super) async fn delete(
         }
     }
     Ok(code)
+}
+
+/// Asks a question, which a terminal or a pipe answers; no answer is no.
+fn asked(question: &str) -> Result<bool, Failure> {
+    loop {
+        write!(std::io::stderr(), "{question} [y/N] ")?;
+        let mut answer = String::new();
+        if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+            writeln!(std::io::stderr())?;
+            return Ok(false);
+        }
+        match answer.trim() {
+            "y" | "Y" => return Ok(true),
+            "" | "n" | "N" => return Ok(false),
+            _ => writeln!(std::io::stderr(), "Please answer y or n.")?,
+        }
+    }
 }
