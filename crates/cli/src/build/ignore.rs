@@ -114,7 +114,7 @@ impl Ignore {
         let path = path.as_os_str().as_bytes();
         let mut is_excluded = false;
         for rule in &self.rules {
-            if rule.is_kept == is_excluded && rule.matches(path) {
+            if rule.is_kept == is_excluded && rule.pattern.matches_or_holds(path) {
                 is_excluded = !rule.is_kept;
             }
         }
@@ -125,19 +125,9 @@ impl Ignore {
     pub(crate) fn keeps_below(&self, folder: &Path) -> bool {
         let folder = folder.as_os_str().as_bytes();
         self.rules.iter().any(|rule| {
-            rule.is_kept && (rule.matches(folder) || rule.pattern.could_match_below(folder))
+            rule.is_kept
+                && (rule.pattern.matches_or_holds(folder) || rule.pattern.could_match_below(folder))
         })
-    }
-}
-
-impl Rule {
-    /// Whether it matches the path or a folder that the path is in.
-    fn matches(&self, path: &[u8]) -> bool {
-        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        self.pattern.matches(path)
-            || slashes
-                .into_iter()
-                .any(|(at, _)| self.pattern.matches(&path[..at]))
     }
 }
 

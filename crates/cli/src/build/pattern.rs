@@ -98,40 +98,70 @@ impl Pattern {
 
     /// Whether the whole path matches.
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
-        let mut places = self.start();
+        let mut matching = Matching::begin(self);
+        let is_alive = units(path).into_iter().all(|unit| matching.step(unit));
+        is_alive && matching.is_at_end()
+    }
+
+    /// Whether the path matches, or a folder that it is in.
+    pub(crate) fn matches_or_holds(&self, path: &[u8]) -> bool {
+        let mut matching = Matching::begin(self);
         for unit in units(path) {
-            self.step(&mut places, unit);
+            if unit == SLASH && matching.is_at_end() {
+                return true;
+            }
+            if !matching.step(unit) {
+                return false;
+            }
         }
-        places[self.pieces.len()]
+        matching.is_at_end()
     }
 
     /// Whether something in this folder, at any depth, could match.
     pub(crate) fn could_match_below(&self, folder: &[u8]) -> bool {
-        let mut places = self.start();
-        for unit in units(folder).into_iter().chain([SLASH]) {
-            self.step(&mut places, unit);
-        }
+        let mut matching = Matching::begin(self);
+        let mut units = units(folder).into_iter().chain([SLASH]);
         // At the end of the pattern there is nothing more to match.
-        places[..self.pieces.len()].contains(&true)
+        units.all(|unit| matching.step(unit))
+            && matching.places[..self.pieces.len()].contains(&true)
+    }
+}
+
+/// All places in a pattern where a match may be, moved along by one character at a time.
+struct Matching<'a> {
+    pieces: &'a [Piece],
+    /// One more than there are pieces: the last is behind all of them.
+    places: Vec<bool>,
+    /// What becomes of the places; kept, for it is needed for each character.
+    next: Vec<bool>,
+}
+
+impl<'a> Matching<'a> {
+    fn begin(pattern: &'a Pattern) -> Self {
+        let count = pattern.pieces.len() + 1;
+        let mut matching = Self {
+            pieces: &pattern.pieces,
+            places: vec![false; count],
+            next: vec![false; count],
+        };
+        matching.places[0] = true;
+        matching.skip();
+        matching
     }
 
-    /// All places in the pattern where a match may be at the beginning.
-    fn start(&self) -> Vec<bool> {
-        let mut places = vec![false; self.pieces.len() + 1];
-        places[0] = true;
-        self.skip(&mut places);
-        places
+    fn is_at_end(&self) -> bool {
+        self.places.last() == Some(&true)
     }
 
     /// What may stand for nothing is passed.
-    fn skip(&self, places: &mut [bool]) {
+    fn skip(&mut self) {
         for (at, piece) in self.pieces.iter().enumerate() {
-            if places[at] {
+            if self.places[at] {
                 match piece {
-                    Piece::Name | Piece::Everything => places[at + 1] = true,
+                    Piece::Name | Piece::Everything => self.places[at + 1] = true,
                     Piece::Folders => {
-                        places[at + 1] = true;
-                        places[at + 2] = true;
+                        self.places[at + 1] = true;
+                        self.places[at + 2] = true;
                     }
                     _ => {}
                 }
@@ -139,13 +169,14 @@ impl Pattern {
         }
     }
 
-    /// Moves all places along by one character.
-    fn step(&self, places: &mut Vec<bool>, unit: u32) {
-        let mut next = vec![false; places.len()];
+    /// Moves along; whether any place is left.
+    fn step(&mut self, unit: u32) -> bool {
+        self.next.fill(false);
         for (at, piece) in self.pieces.iter().enumerate() {
-            if !places[at] {
+            if !self.places[at] {
                 continue;
             }
+            let next = &mut self.next;
             match piece {
                 Piece::Name => next[at] |= unit != SLASH,
                 Piece::Everything => next[at] = true,
@@ -164,8 +195,9 @@ impl Pattern {
                 }
             }
         }
-        self.skip(&mut next);
-        *places = next;
+        std::mem::swap(&mut self.places, &mut self.next);
+        self.skip();
+        self.places.contains(&true)
     }
 }
 
@@ -278,6 +310,17 @@ mod tests {
                     let _ = pattern.matches(path.as_bytes());
                 }
             }
+        }
+
+        #[test]
+        fn what_is_held_matches_itself_or_above(text in "[ab*?/]{0,8}", path in "[ab/]{0,8}") {
+            let pattern = Pattern::read(&text, Stars::AnyFolders).unwrap();
+            let slashes = path.match_indices('/').map(|(at, _)| at);
+            let mut above = slashes.map(|at| &path[..at]).chain([&path[..]]);
+            prop_assert_eq!(
+                pattern.matches_or_holds(path.as_bytes()),
+                above.any(|path| pattern.matches(path.as_bytes()))
+            );
         }
 
         #[test]

@@ -110,7 +110,7 @@ pub(super) fn read(line: &Line, escape: char) -> Result<Read, String> {
                     }),
                 }
             }
-            What::Run(run(rest, line, &mut flags)?)
+            What::Run(run(rest, line, escape, &mut flags)?)
         }
         "COPY" | "ADD" => What::Copy(copy(rest, line, flags)?),
         "WORKDIR" | "USER" => {
@@ -370,7 +370,7 @@ fn env(rest: &str, escape: char) -> Result<Vec<(String, String)>, String> {
         .collect()
 }
 
-fn run(rest: &str, line: &Line, flags: &mut Flags<'_>) -> Result<Run, String> {
+fn run(rest: &str, line: &Line, escape: char, flags: &mut Flags<'_>) -> Result<Run, String> {
     let is_offline = match flags.value("network")?.as_deref() {
         None | Some("default") => false,
         Some("none") => true,
@@ -392,7 +392,7 @@ fn run(rest: &str, line: &Line, flags: &mut Flags<'_>) -> Result<Run, String> {
             [] if rest.is_empty() => return Err("RUN needs a command".to_owned()),
             [] => RunCommand::Shell(rest.to_owned()),
             // Nothing but a heredoc: it is the script.
-            [here] if is_only_heredoc(rest) => {
+            [here] if is_only_heredoc(&words(rest, escape)) => {
                 let text = here.doc.text.clone();
                 if text.starts_with("#!") {
                     RunCommand::Script(text)
@@ -417,9 +417,8 @@ fn run(rest: &str, line: &Line, flags: &mut Flags<'_>) -> Result<Run, String> {
     })
 }
 
-fn is_only_heredoc(rest: &str) -> bool {
-    let words: Vec<&str> = rest.split_whitespace().collect();
-    match words[..] {
+fn is_only_heredoc(words: &[&str]) -> bool {
+    match *words {
         [word] => Opening::read(word, None).is_some(),
         [word, next] => Opening::read(word, Some(next)).is_some_and(|opening| opening.is_apart),
         _ => false,

@@ -229,10 +229,8 @@ impl Opening {
                 Some(_) => delimiter.push(char),
                 None => match char {
                     '\'' | '"' => (quote, is_expanded) = (Some(char), false),
-                    '\\' => {
-                        is_expanded = false;
-                        delimiter.extend(chars.next());
-                    }
+                    // Other than in a shell, this alone is no quote.
+                    '\\' => delimiter.extend(chars.next()),
                     // `<<<` is something else; the others end a word of the shell.
                     '<' => return None,
                     '>' | '|' | '&' | ';' | '(' | ')' => break,
@@ -377,6 +375,20 @@ mod tests {
             assert_eq!(delimiter(word, None).as_deref(), Some("EOF"), "{word}");
         }
         assert_eq!(delimiter("<<", Some("EOF")).as_deref(), Some("EOF"));
+        assert_eq!(delimiter("<<", Some("-EOF")).as_deref(), Some("-EOF"));
+        for (word, name, is_expanded) in [
+            ("<<eo'f'", "eof", false),
+            ("<<eo\\'f", "eo'f", true),
+            ("<<'e'o\\'f", "eo'f", false),
+            ("<<'one two'", "one two", false),
+            ("<<$EOF", "$EOF", true),
+        ] {
+            let opening = Opening::read(word, None).unwrap();
+            assert_eq!(
+                (&*opening.delimiter, opening.is_expanded),
+                (name, is_expanded)
+            );
+        }
         for word in [
             "<<<EOF",
             "a<<EOF",

@@ -209,7 +209,15 @@ fn forms_of_run() {
         run("RUN -- --network=none").command,
         shell("--network=none")
     );
-    assert_eq!(run("RUN << EOF\nx\nEOF").command, shell("x\n"));
+    for begin in ["<< EOF", "<<'EOF'", "<<- \"EOF\"", "3<<EOF"] {
+        let text = format!("RUN {begin}\nx\nEOF");
+        assert_eq!(run(&text).command, shell("x\n"), "{begin}");
+    }
+    assert_eq!(run("RUN <<'one two'\nx\none two").command, shell("x\n"));
+    assert_eq!(
+        run("RUN <<EOF sh -s a\nx\nEOF").command,
+        shell("<<EOF sh -s a\nx\nEOF")
+    );
     assert_eq!(
         run("RUN echo $(( 1 << 2 ))").command,
         shell("echo $(( 1 << 2 ))")

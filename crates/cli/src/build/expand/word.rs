@@ -185,7 +185,8 @@ impl<'v> Expansion<'_, '_, 'v> {
             '/' if !counts_empty => {
                 let is_every = self.rest.next_if_eq(&'/').is_some();
                 let pattern = self.until(Some('/'), true)?;
-                let word = self.until(Some('}'), false)?;
+                // Here too escape characters stay, as with Docker.
+                let word = self.until(Some('}'), true)?;
                 let pattern = Pattern::read(&pattern, self.escape);
                 pattern.replace(value.unwrap_or_default(), &word, is_every)
             }
@@ -433,6 +434,7 @@ mod tests {
             (r"${star/\*/$x}", "avalueb"),
             ("${x//?/-}", "-----"),
             ("${x/none/y}", "value"),
+            (r"${star//\*/\/}", r"a\/b"),
             ("${x//}", "a `/` is missing behind ${"),
         ];
         for (text, expected) in cases {
