@@ -24,10 +24,19 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 PASSING = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?"), "<moment>"),
     (re.compile(r"\b\d+:\d\d:\d\d(\.\d+)?\b"), "<duration>"),
-    (re.compile(r'("?\b(?:duration|elapsed\w*|cost|uploaded_at|\w+_ms)"?[:=] ?)[\d.e-]+'), r"\1<number>"),
+    (re.compile(r"\b10\.200\.\d+\.\d+\b"), "<address of a sandbox>"),
+    (re.compile(r'("?\b(?:duration|consumed_\w+|elapsed\w*|cost|uploaded_at|\w+_ms)"? ?[:=] ?)[\d.e-]+'), r"\1<number>"),
 ]
 # Numbers that are others each time, by their names.
-NUMBERS = re.compile(r"duration|cost|uploaded_at|.*_ms|elapsed.*|.*_time|.*_usec|max_rss|mtime")
+NUMBERS = re.compile(
+    r"duration|cost|uploaded_at|consumed_.*|elapsed.*|.*_(ms|us|kb|time|usec)|max_rss|mtime"
+    # What the kernel counted of a process and of its network.
+    r"|page_faults.*|.*_(faults|switches)|block_.*|[rt]x_.*"
+)
+
+
+# The line of what was left behind.
+LEFT = "(left behind)"
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ def differences(script, theirs, ours):
         texts = Texts(theirs).read(one.stdout), Texts(ours).read(other.stdout)
         printed(tell, pairs, *map(in_order, texts) if one.any_order else texts)
     for place in sorted(theirs.left.keys() | ours.left.keys()):
-        tell = found_in(found, script, "")
+        tell = found_in(found, script, LEFT)
         left(
             tell,
             f"left/{place}",
@@ -135,6 +144,8 @@ def value(field, content):
     """A value as text, without numbers that are others each time."""
 
     def without(name, content):
+        if name == "resources":
+            return "<what it took>"
         if isinstance(content, dict):
             return {key: without(key, inner) for key, inner in content.items()}
         if isinstance(content, list):

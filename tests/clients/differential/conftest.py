@@ -94,5 +94,5 @@ def pytest_terminal_summary(terminalreporter, config):
         f"{len(reasons)} intended differences:"
     )
     for reason, entries in reasons.items():
-        places = sorted({entry.line or entry.place for entry in entries})
+        places = sorted({entry.line if entry.line != '*' else entry.place for entry in entries})
         terminalreporter.line(f"- {reason}  [{'; '.join(places)}]")

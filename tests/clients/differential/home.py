@@ -29,7 +29,9 @@ def contents(home):
             text = str(path.readlink()) if path.is_symlink() else path.read_bytes().decode(
                 "utf-8", "backslashreplace"
             )
-            found[name] = [f"mode {mode:04o}", *text.splitlines()]
+            # Blank lines of settings are nobody's.
+            lines = [line for line in text.splitlines() if line or path.suffix != ".ini"]
+            found[name] = [f"mode {mode:04o}", *lines]
     return found
 
 
@@ -53,7 +55,7 @@ def tables(path):
                     row = {"id": row["image_uuid"], "kind": rest, "value": unpacked(row["value"])}
                 else:
                     table = name
-                found.setdefault(table, []).append(json.dumps(row, ensure_ascii=False))
+                found.setdefault(table, []).append(json.dumps(row, ensure_ascii=False, sort_keys=True))
     finally:
         database.close()
     return {table: sorted(rows) for table, rows in found.items()}

@@ -2,7 +2,7 @@
 
 A script is a list of steps. A text is a command line without the program's name, split as a shell
 splits it. `{name}` in it stands for what an earlier step kept under that name; from the start there are
-{base}, a small image that all projects see, {url} and {token}.
+{base}, a small image that all projects see, {url}, {token}, {home} and {registry}.
 
     script("run/env", "use tag:{base}", "env A=1", "run printenv A")
     script("op/wait", "use tag:{base}",
@@ -30,6 +30,9 @@ class Line:
     any_order: bool = False
     # Given to sh instead, with the program as `contree` in the path.
     is_shell: bool = False
+    # On a terminal: pairs of a pattern that is waited for there, and what is typed then. What is shown
+    # is not compared.
+    typed: tuple = None
 
     def words(self, kept):
         return [filled(word, kept) for word in shlex.split(self.text)]
@@ -68,8 +71,13 @@ class Script:
 
 
 def filled(text, kept):
+    """A text with what was kept in its places; bytes stay bytes."""
     for name, value in kept.items():
-        text = text.replace("{" + name + "}", value)
+        place = "{" + name + "}"
+        if isinstance(text, bytes):
+            text = text.replace(place.encode(), value.encode())
+        else:
+            text = text.replace(place, value)
     return text
 
 
@@ -79,6 +87,10 @@ def line(text, **how):
 
 def sh(text, **how):
     return Line(text, is_shell=True, **how)
+
+
+def tty(text, *typed, **how):
+    return Line(text, typed=typed, **how)
 
 
 def put(path, content="", mode=0o644):

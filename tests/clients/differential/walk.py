@@ -21,9 +21,11 @@ from pathlib import Path
 
 from home import contents
 from script import IDLE, Line, Put, filled
+from terminal import on_terminal
 
 URL = os.environ["CONTREE_TEST_URL"]
 TOKEN = os.environ["CONTREE_TEST_TOKEN"]
+REGISTRY = os.environ["CONTREE_TEST_REGISTRY"]
 BASE = "tiny:1"
 
 THEIRS = Path(shutil.which("contree")).absolute()
@@ -65,7 +67,13 @@ class Walker:
         self.work.mkdir(parents=True)
         (self.home / "contree").mkdir()
         self.token, self.project = project()
-        self.kept = {"url": URL, "token": self.token, "base": BASE}
+        self.kept = {
+            "url": URL,
+            "token": self.token,
+            "base": BASE,
+            "home": str(self.home),
+            "registry": os.environ["CONTREE_TEST_REGISTRY"],
+        }
         self.forks = None
         if script.is_logged_in:
             profile = self.home / "contree/auth.ini"
@@ -91,7 +99,7 @@ class Walker:
                 elif isinstance(step, Put):
                     path = self.home / "work" / step.path
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(step.content)
+                    path.write_bytes(filled(step.content, self.kept))
                     path.chmod(step.mode)
                 else:
                     self.until(filled(step.operation, self.kept), step.statuses)
@@ -125,6 +133,8 @@ class Walker:
 
     def line(self, line, program):
         variables = self.variables(program, line.env)
+        if line.typed is not None:
+            return self.on_terminal(line, program, variables)
         if line.is_shell:
             text = filled(line.text, self.kept)
             start = Process(["sh", "-c", text], self.work, variables)
@@ -140,11 +150,18 @@ class Walker:
                 if self.forks is None:
                     self.forks = Forks(self.work, variables)
                 start = Forked(self.forks, words)
-        code, stdout, stderr = run(start, line.stdin, f"{self.script.name}: {program}: {text}")
+        stdin = filled(line.stdin, self.kept) if isinstance(line.stdin, bytes) else line.stdin
+        code, stdout, stderr = run(start, stdin, f"{self.script.name}: {program}: {text}")
         ended = Ended(line.text, program, code, stdout, stderr, line.any_order)
         for name, where in line.keep.items():
             self.kept[name] = kept(ended, where)
         return ended
+
+    def on_terminal(self, line, program, variables):
+        command = [str(OURS if program == "ours" else THEIRS), *line.words(self.kept)]
+        typed = [(pattern, filled(text, self.kept)) for pattern, text in line.typed]
+        code, shown = on_terminal(command, self.work, variables, typed, PATIENCE)
+        return Ended(line.text, program, code, b"", shown, line.any_order)
 
     def until(self, operation, statuses):
         deadline = time.monotonic() + PATIENCE

@@ -1,0 +1,3 @@
+"""Commands and options that are tested, but not by scripts: name, or `COMMAND *` for all of it → test."""
+
+ELSEWHERE = {}

@@ -1,0 +1,66 @@
+"""contree file: into the next run."""
+
+from script import put, script
+
+script(
+    "file/cp",
+    put("a.txt", "a"),
+    "file cp a.txt /a.txt",
+    "use {base}",
+    "file cp a.txt /srv/a.txt",
+    "f cp none /srv/b.txt",
+    "file cp . /srv",
+    "cd /usr",
+    "file cp a.txt here.txt",
+    "-o json session show",
+    "run -D cat /srv/a.txt /usr/here.txt",
+    "run stat -c '%n %u %g %a' /srv/a.txt /usr/here.txt",
+    "run cat /srv/a.txt",
+    "-o json session show",
+    put("b.txt", "b", 0o755),
+    "file cp b.txt /srv/a.txt",
+    "file cp a.txt /srv/c.txt",
+    "session rollback",
+    "run -s 'cat /srv/*'",
+    "file cp a.txt /srv/a.txt",
+    "run -D -F b.txt:/srv/a.txt cat /srv/a.txt",
+    "session branch side",
+    "session checkout side",
+    "run cat /srv/a.txt",
+    "-o json file ls -q",
+    in_turn=True,
+)
+
+script(
+    "file/edit",
+    "file edit /etc/motd",
+    "use {base}",
+    "file edit -E 'true' /etc/os-release",
+    "file edit -E 'sh -c \"echo new > $1\" x' /etc/motd",
+    "f e --editor 'sh -c \"echo more >> $1\" x' /etc/debian_version",
+    "file edit -E 'exit 3; :' /etc/motd",
+    "file edit -E no-such-editor /etc/motd",
+    "file edit -E 'sh -c \"echo folder > $1\" x' /etc",
+    "-o json session show",
+    "run cat /etc/motd /etc/debian_version",
+    "run stat -c '%u %g %a' /etc/motd",
+    in_turn=True,
+)
+
+script(
+    "file/ls",
+    "file ls",
+    "use {base}",
+    put("a.txt", "a"),
+    put("b.txt", "b"),
+    "run -D -F a.txt:/a true",
+    "file cp b.txt /b",
+    "-o json file ls",
+    "-o json f list -q",
+    "-o json file ls --quiet --limit 1",
+    "-o json file ls --since 1h",
+    "-o json file ls --until 1h",
+    "file ls --limit 0",
+    "-o csv file ls -q",
+    "-o plain file ls",
+)
