@@ -1,7 +1,9 @@
 //! The page "Images & Tags", command by command.
 
+use std::net::TcpListener;
+
 use contree_e2e::rootfs::Tiny;
-use contree_e2e::{Contree, Registry, Server, Settings};
+use contree_e2e::{Contree, Key, Registry, Server, Settings};
 
 /// What the page calls UUID: the image of the current session.
 fn current_image(contree: &Contree) -> String {
@@ -23,12 +25,13 @@ fn privileged_every_command_of_the_page() {
     let private = Registry::with_password("user", "se-cret");
     private.push(&tiny.tar(), "image:tag", &["NAME=private"]);
     let open = registry.address();
-    let server = Server::start(Settings::with(&[
+    let server_settings = Settings::with(&[
         "--allow-registry",
         open,
         "--allow-registry",
         private.address(),
-    ]));
+    ]);
+    let server = Server::start(server_settings.clone());
     let contree = Contree::new(&server);
 
     // Importing images. On the page the registry is Docker Hub; here it has an address.
@@ -78,6 +81,33 @@ fn privileged_every_command_of_the_page() {
         ])
         .succeeds()
         .shows("SUCCESS");
+    // Without --password it is asked for, and not shown.
+    let mut terminal = contree.terminal(&["images", "import", "--username=user", &image]);
+    terminal.shows("Registry password of user");
+    terminal.hides_typing(true);
+    terminal.type_line("se-cret");
+    assert_eq!(terminal.ended(), 0);
+    assert!(!terminal.printed().contains("se-cret"));
+
+    // Ctrl+C cancels: this registry takes connections, and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let silent_at = silent.local_addr().expect("it has an address");
+    let mut settings = server_settings.clone();
+    settings
+        .args
+        .extend(["--allow-registry".to_owned(), silent_at.to_string()]);
+    let patient = Server::start(settings);
+    let other = Contree::new(&patient);
+    let mut terminal = other.terminal(&["images", "import", &format!("{silent_at}/slow:1")]);
+    terminal.shows("looking up");
+    terminal.press(Key::Ctrl('c'));
+    assert_eq!(terminal.ended(), 1);
+    terminal.shows("Cancelled operation");
+    other
+        .line("ps -a --status CANCELLED -q")
+        .succeeds()
+        .shows("-");
+    drop((other, patient));
 
     // Listing images.
     contree
@@ -168,4 +198,36 @@ fn privileged_every_command_of_the_page() {
     contree.line("use tag:my-app:latest").succeeds();
     contree.run(&["run", "cat", "/two"]).succeeds().shows("two");
     contree.line("use tag:no-such-tag").ends_with(1);
+
+    // Shadow behaviour: one's own tag wins; without it the public image is there again.
+    contree
+        .line("admin publish tag:node:20-slim ubuntu:latest")
+        .succeeds();
+    contree.line("use tag:ubuntu:latest").succeeds();
+    contree
+        .line("run printenv NAME")
+        .succeeds()
+        .shows("ubuntu:latest");
+    contree.line("tag --delete ubuntu:latest").succeeds();
+    contree.line("use tag:ubuntu:latest").succeeds();
+    contree
+        .line("run printenv NAME")
+        .succeeds()
+        .shows("node:20-slim");
+
+    // Reusing images across sessions.
+    contree
+        .run(&["run", "-s", "echo prepared > /base"])
+        .succeeds();
+    let prepared = current_image(&contree);
+    contree
+        .line(&format!("tag {prepared} python-dev:latest"))
+        .succeeds();
+    let later = contree.session("days-later");
+    later
+        .line("images --prefix=python-dev")
+        .succeeds()
+        .shows("python-dev:latest");
+    later.line("use tag:python-dev:latest").succeeds();
+    later.line("run cat /base").succeeds().shows("prepared");
 }
