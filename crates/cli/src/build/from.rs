@@ -6,6 +6,8 @@
 
 use contree_api::image::{ImageImportRequest, Registry};
 use contree_api::{ImageId, Tag};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::job::Build;
 use super::progress::StepId;
@@ -74,15 +76,16 @@ impl Build {
         Ok(id)
     }
 
-    /// The image that has nothing in it. Servers have none by themselves: an archive of nothing
-    /// but a root is imported, which is the same image each time.
+    /// The image that has nothing in it. Servers have none by themselves: one without layers is
+    /// imported, which is the same image each time.
     pub(super) async fn scratch(&self, step: StepId) -> Result<ImageId, Failure> {
         if let Some(id) = self.cache.known_image("", SCRATCH).await? {
             return Ok(id);
         }
         let failed = || "could not make an empty image".to_owned();
-        let uploaded = self.client.upload_bytes(empty_root().into()).await;
-        let file = uploaded.doing(failed)?;
+        let archive = empty_image(&self.platform.arch).doing(failed)?;
+        let file = self.client.upload_bytes(archive.into()).await;
+        let file = file.doing(failed)?;
         let request = ImageImportRequest {
             registry: Registry {
                 url: format!("upload:{}", file.uuid),
@@ -100,21 +103,25 @@ impl Build {
     }
 }
 
-/// A tar with a root and nothing in it: one header and the end.
-fn empty_root() -> Vec<u8> {
-    let mut header = [0; 512];
-    let mut put = |at: usize, text: &[u8]| header[at..at + text.len()].copy_from_slice(text);
-    put(0, b"./");
-    put(100, b"0000755\0");
-    put(108, b"0000000\0");
-    put(116, b"0000000\0");
-    put(124, b"00000000000\0");
-    put(136, b"00000000000\0");
-    put(156, b"5");
-    put(257, b"ustar\x0000");
-    // The sum of all bytes, its own place counted as spaces.
-    put(148, b"        ");
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    [&header[..], &[0; 1_024]].concat()
+/// An image without layers, as `docker save` writes them.
+fn empty_image(arch: &str) -> std::io::Result<Vec<u8>> {
+    let config = json!({
+        "architecture": arch,
+        "os": "linux",
+        "config": {},
+        "rootfs": { "type": "layers", "diff_ids": [] },
+    })
+    .to_string();
+    let digest = Sha256::digest(config.as_bytes());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("{digest}.json");
+    let manifest = json!([{ "Config": name, "RepoTags": null, "Layers": [] }]).to_string();
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, text) in [(name.as_str(), config), ("manifest.json", manifest)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, text.as_bytes())?;
+    }
+    archive.into_inner()
 }

@@ -64,8 +64,8 @@ pub(super) struct Build {
     pub(super) files: Arc<Files>,
     pub(super) globals: Globals,
     pub(super) timeout: u32,
+    pub(super) platform: Platform,
     dockerfile: Dockerfile,
-    platform: Platform,
     tags: Vec<Tag>,
     target: usize,
     /// By the numbers of the stages; none for those that are not needed.
