@@ -267,7 +267,7 @@ impl Operations {
             tokio::select! {
                 biased;
                 outcome = &mut work => break outcome,
-                _ = interrupts.next() => break Err(Failure::new("User interrupted")),
+                _ = interrupts.next() => break Err(Failure::interrupted()),
                 _ = ticks.tick(), if board.is_drawn() => board.draw(),
             }
         };
