@@ -3,12 +3,12 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::r#use as use_image;
 use crate::commands::{
-    self, admin, agent, auth, build, cat, cd, completions, cp, env, export, file, grep, images,
-    kill, ls, operation, ps, run, session, shell, show, skill, tag,
+    self, admin, agent, auth, build, cat, cd, completions, cp, env, export, file, grep, help,
+    images, kill, ls, manual, operation, ps, run, session, shell, show, skill, tag,
 };
 use crate::output::{Format, LogLevel};
 
@@ -157,14 +157,32 @@ pub(crate) enum Command {
     Agent(agent::AgentArgs),
     Admin(admin::AdminArgs),
     Completions(completions::CompletionsArgs),
+    Manual(manual::ManualArgs),
+    Help(help::HelpArgs),
+}
+
+/// A command whose help has its own options alone.
+pub(crate) fn without_globals(command: clap::Command) -> clap::Command {
+    let globals: Vec<clap::Id> = CommandLine::command()
+        .get_arguments()
+        .filter(|argument| argument.is_global_set())
+        .map(|argument| argument.get_id().clone())
+        .collect();
+    // One command has an option of its own by such a name.
+    command.mut_args(|argument| {
+        let is_global = argument.is_global_set() && globals.contains(argument.get_id());
+        if is_global {
+            argument.hide(true)
+        } else {
+            argument
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
-
-    use clap::CommandFactory as _;
 
     use super::*;
 
@@ -178,17 +196,12 @@ mod tests {
     fn golden_help_is_the_documentation() {
         let mut root = CommandLine::command().term_width(100);
         root.build();
-        let globals: Vec<clap::Id> = root
-            .get_arguments()
-            .filter(|argument| argument.is_global_set())
-            .map(|argument| argument.get_id().clone())
-            .collect();
         let mut text = String::from(
             "# The command line\n\nEvery command's `--help`. The global options, which every \
              command takes, are shown once.\n",
         );
-        section(&mut text, &root, &[]);
-        sections(&mut text, &root, &globals);
+        section(&mut text, root.clone());
+        sections(&mut text, &root);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, &text).unwrap();
@@ -201,23 +214,14 @@ mod tests {
         );
     }
 
-    fn sections(text: &mut String, above: &clap::Command, hidden: &[clap::Id]) {
+    fn sections(text: &mut String, above: &clap::Command) {
         for command in above.get_subcommands() {
-            section(text, command, hidden);
-            sections(text, command, hidden);
+            section(text, without_globals(command.clone()));
+            sections(text, command);
         }
     }
 
-    fn section(text: &mut String, command: &clap::Command, hidden: &[clap::Id]) {
-        let mut command = command.clone();
-        for id in hidden {
-            if command
-                .get_arguments()
-                .any(|a| a.get_id() == id && a.is_global_set())
-            {
-                command = command.mut_arg(id, |argument| argument.hide(true));
-            }
-        }
+    fn section(text: &mut String, mut command: clap::Command) {
         let name = command.get_bin_name().unwrap_or("contree").to_owned();
         let help = command.render_long_help().to_string();
         let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();

@@ -59,6 +59,10 @@ enum AuthCommand {
 
 /// List saved profiles and whether their tokens work
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree auth list
+  contree auth list -O          without asking the servers")]
 struct ListArgs {
     /// Do not ask the servers
     #[arg(short = 'O', long)]
@@ -67,6 +71,9 @@ struct ListArgs {
 
 /// Make a saved profile the active one
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree auth switch work")]
 struct SwitchArgs {
     /// Name of the profile
     name: String,
@@ -74,6 +81,10 @@ struct SwitchArgs {
 
 /// Forget a profile, its token and its sessions
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree auth remove work
+  contree auth remove -f work   without being asked")]
 struct RemoveArgs {
     /// Name of the profile
     name: String,
@@ -164,12 +175,16 @@ async fn save(context: &Context, kind: Option<AuthType>, force: bool) -> Result<
         })?;
     warn_about(context, &whoami);
     profiles.save(&profile)?;
-    context.output.note(&format!(
-        "Saved profile '{}' for {} in {}",
-        profile.name,
-        profile.url,
-        context.home.auth_ini().display()
-    ));
+    let Profile { name, url, .. } = &profile;
+    let place = context.home.auth_ini().display();
+    context
+        .output
+        .note(&format!("Saved profile '{name}' for {url} in {place}"));
+    if before != *name && profiles.contains(&before) {
+        context.output.note(&format!(
+            "It is the active profile now; it was '{before}'   (contree auth switch {before})"
+        ));
+    }
     Ok(0)
 }
 

@@ -16,9 +16,11 @@ pub(crate) mod env;
 pub(crate) mod export;
 pub(crate) mod file;
 pub(crate) mod grep;
+pub(crate) mod help;
 pub(crate) mod images;
 pub(crate) mod kill;
 pub(crate) mod ls;
+pub(crate) mod manual;
 pub(crate) mod operation;
 mod pages;
 pub(crate) mod ps;
@@ -43,13 +45,17 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         #[cfg(target_os = "linux")]
         Command::Doctor(args) => return doctor::doctor(&globals, *args).await,
         Command::Completions(args) => return completions::completions(&globals, &args),
+        Command::Manual(args) => return manual::manual(&globals, &args),
+        Command::Help(args) => help::help(args),
         _ => &Context::new(globals)?,
     };
     match command {
         #[cfg(target_os = "linux")]
         Command::Serve(_) | Command::Doctor(_) => unreachable!("they need no profile"),
         Command::Shell(_) => unreachable!("it runs others"),
-        Command::Completions(_) => unreachable!("it needs no profile"),
+        Command::Completions(_) | Command::Manual(_) | Command::Help(_) => {
+            unreachable!("they need no profile")
+        }
         Command::Auth(args) => auth::auth(context, args).await,
         Command::Use(args) => r#use::use_image(context, args).await,
         Command::Run(args) => run::run(context, *args).await,

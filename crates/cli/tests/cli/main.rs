@@ -16,6 +16,7 @@ mod guides;
 mod home;
 mod images;
 mod inspect;
+mod manual;
 mod network;
 mod operations;
 mod profiles;

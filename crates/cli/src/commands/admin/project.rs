@@ -13,7 +13,15 @@ use crate::output::{Columns, Row};
 /// A project is the scope of everything: images, tags, files, operations. Nothing of one is seen
 /// from another.
 #[derive(Debug, Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  contree admin project create team-a
+  contree admin project list
+  contree admin project delete team-a"
+)]
 pub(super) struct ProjectArgs {
     #[command(subcommand)]
     command: ProjectCommand,
@@ -30,6 +38,9 @@ enum ProjectCommand {
 
 /// Make a project
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree admin project create team-a")]
 struct CreateArgs {
     /// Its name: letters, digits, `-`, `_` and `.`, at most 64
     name: String,
@@ -37,6 +48,10 @@ struct CreateArgs {
 
 /// List projects, by age
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree admin project list
+  contree admin --data-dir /var/lib/contree project list     with or without a server")]
 struct ListArgs {}
 
 /// Remove a project with everything in it
@@ -45,6 +60,9 @@ struct ListArgs {}
 /// published from it stays. Refused while operations of it have not ended, and without --force
 /// while it has images.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree admin project delete team-a")]
 struct DeleteArgs {
     /// Its name or id
     project: String,

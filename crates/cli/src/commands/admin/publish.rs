@@ -33,6 +33,9 @@ pub(super) struct PublishArgs {
 ///
 /// The image goes too, unless another tag names it, a project's own or a public one.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree admin unpublish debian:bookworm")]
 pub(super) struct UnpublishArgs {
     /// The public tag
     tag: String,

@@ -13,7 +13,15 @@ use crate::output::{Columns, Row};
 
 /// Make, list and revoke tokens
 #[derive(Debug, Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  contree admin token create --project team-a --expires 30d
+  contree admin token list
+  contree admin token revoke TOKEN_ID"
+)]
 pub(super) struct TokenArgs {
     #[command(subcommand)]
     command: TokenCommand,
@@ -77,6 +85,10 @@ struct CreateArgs {
 
 /// List tokens, by age, without their texts
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree admin token list
+  contree admin token list --project team-a")]
 struct ListArgs {
     /// Only those of this project, by name or id
     #[arg(short = 'P', long, value_name = "PROJECT")]
@@ -85,6 +97,9 @@ struct ListArgs {
 
 /// Make a token stop working, at once
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree admin token revoke TOKEN_ID     as `contree admin token list` shows it")]
 struct RevokeArgs {
     /// Its id, as `contree admin token list` shows it
     #[arg(value_name = "TOKEN_ID")]

@@ -15,6 +15,11 @@ use crate::output::{Columns, Row};
 ///
 /// An image with several tags is listed once for each.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  contree images list                     those with a tag
+  contree images list --prefix=python     whose tag starts so
+  contree images list -a --since 1d       all of the last day")]
 pub(crate) struct ListArgs {
     /// Only tags that begin with this
     #[arg(long)]

@@ -34,6 +34,9 @@ pub(crate) struct BranchArgs {
 
 /// Switch to a branch
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree session checkout try")]
 pub(crate) struct CheckoutArgs {
     /// Name of the branch
     name: String,

@@ -11,6 +11,10 @@ use crate::session::{Kind, Store};
 
 /// List all sessions of the profile
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree session list
+  contree session list --filter app")]
 pub(crate) struct ListArgs {
     /// Only keys that have this in them
     #[arg(long, value_name = "TEXT")]
@@ -19,6 +23,10 @@ pub(crate) struct ListArgs {
 
 /// Take over the current image of another session
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree session use app+7521a664
+  contree session use 7521a664          the end of a key is enough")]
 pub(crate) struct UseArgs {
     /// Key of the other session, or how it ends
     #[arg(value_name = "KEY")]
@@ -29,6 +37,10 @@ pub(crate) struct UseArgs {
 ///
 /// Images on the server are not touched.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree session delete app+7521a664
+  contree session delete -f one two     without being asked")]
 pub(crate) struct DeleteArgs {
     /// Keys of the sessions
     #[arg(value_name = "KEY", required = true)]

@@ -67,6 +67,10 @@ enum SkillCommand {
 ///
 /// A skill that another version or another program wrote is outdated.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  contree skill list
+  contree skill list -o json")]
 struct ListArgs {}
 
 /// Install the skill
