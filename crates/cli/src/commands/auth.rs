@@ -174,6 +174,7 @@ async fn save(context: &Context, kind: Option<AuthType>, force: bool) -> Result<
             failure.while_doing(what)
         })?;
     warn_about(context, &whoami);
+    let before = profiles.active();
     profiles.save(&profile)?;
     let Profile { name, url, .. } = &profile;
     let place = context.home.auth_ini().display();
