@@ -8,7 +8,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::pattern::{Pattern, Stars};
+use super::pattern::{Pattern, Stars, units};
 use crate::failure::{Doing as _, Failure};
 
 /// No such file is larger.
@@ -111,10 +111,13 @@ impl Ignore {
 
     /// Whether the file or folder at this path, from the root of the context, is left out.
     pub(crate) fn excludes(&self, path: &Path) -> bool {
-        let path = path.as_os_str().as_bytes();
+        if self.rules.is_empty() {
+            return false;
+        }
+        let path = units(path.as_os_str().as_bytes());
         let mut is_excluded = false;
         for rule in &self.rules {
-            if rule.is_kept == is_excluded && rule.pattern.matches_or_holds(path) {
+            if rule.is_kept == is_excluded && rule.pattern.matches_or_holds(&path) {
                 is_excluded = !rule.is_kept;
             }
         }
@@ -124,9 +127,10 @@ impl Ignore {
     /// Whether something in this folder, which itself is left out, may be kept.
     pub(crate) fn keeps_below(&self, folder: &Path) -> bool {
         let folder = folder.as_os_str().as_bytes();
+        let path = units(folder);
         self.rules.iter().any(|rule| {
             rule.is_kept
-                && (rule.pattern.matches_or_holds(folder) || rule.pattern.could_match_below(folder))
+                && (rule.pattern.matches_or_holds(&path) || rule.pattern.could_match_below(folder))
         })
     }
 }

@@ -47,8 +47,8 @@ pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '\\'])
 }
 
-/// Characters, and bytes that are part of none, above all characters.
-fn units(path: &[u8]) -> Vec<u32> {
+/// A path as patterns see it: characters, and bytes that are part of none, above all characters.
+pub(crate) fn units(path: &[u8]) -> Vec<u32> {
     let mut units = Vec::with_capacity(path.len());
     for chunk in path.utf8_chunks() {
         units.extend(chunk.valid().chars().map(u32::from));
@@ -103,10 +103,16 @@ impl Pattern {
         is_alive && matching.is_at_end()
     }
 
-    /// Whether the path matches, or a folder that it is in.
-    pub(crate) fn matches_or_holds(&self, path: &[u8]) -> bool {
+    /// Whether the path matches, or a folder that it is in. (Asked for every path and every pattern:
+    /// most end at their first character.)
+    pub(crate) fn matches_or_holds(&self, path: &[u32]) -> bool {
+        if let (Some(Piece::Is(wanted)), Some(first)) = (self.pieces.first(), path.first())
+            && wanted != first
+        {
+            return false;
+        }
         let mut matching = Matching::begin(self);
-        for unit in units(path) {
+        for &unit in path {
             if unit == SLASH && matching.is_at_end() {
                 return true;
             }
@@ -318,7 +324,7 @@ mod tests {
             let slashes = path.match_indices('/').map(|(at, _)| at);
             let mut above = slashes.map(|at| &path[..at]).chain([&path[..]]);
             prop_assert_eq!(
-                pattern.matches_or_holds(path.as_bytes()),
+                pattern.matches_or_holds(&units(path.as_bytes())),
                 above.any(|path| pattern.matches(path.as_bytes()))
             );
         }
