@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod branches;
+mod builds;
 mod command_line;
 mod crashes;
 mod crowds;

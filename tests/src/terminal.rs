@@ -34,6 +34,8 @@ pub use vt100::{Cell, Color, Screen};
 
 /// Longest wait for something to be seen.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for the last output of a program that has ended.
+const LAST_OUTPUT: Duration = Duration::from_secs(5);
 /// How often it is looked for when nothing tells that it changed.
 const LOOK: Duration = Duration::from_millis(10);
 /// Lines that are kept above the screen.
@@ -60,6 +62,8 @@ struct State {
     tail: VecDeque<u8>,
     /// Everything as it came.
     printed: Vec<u8>,
+    /// Nothing more will come.
+    is_over: bool,
 }
 
 /// A key, or several at once.
@@ -140,6 +144,7 @@ impl Terminal {
                 parser: vt100::Parser::new(some(rows), some(columns), SCROLLBACK),
                 tail: VecDeque::new(),
                 printed: Vec::new(),
+                is_over: false,
             }),
             changed: Condvar::new(),
         });
@@ -272,7 +277,16 @@ impl Terminal {
         self.child.id()
     }
 
-    /// Waits for the end of the program; its exit code, 128 and the signal when one ended it.
+    /// Whether the program has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("it can be waited for")
+            .is_some()
+    }
+
+    /// Waits for the end of the program and for the last of its output; its exit code, 128 and the
+    /// signal when one ended it.
     ///
     /// # Panics
     /// With a picture of the screen, when it does not end.
@@ -282,6 +296,7 @@ impl Terminal {
         loop {
             let status = self.child.try_wait().expect("it can be waited for");
             if let Some(status) = status {
+                self.seen.finish();
                 let code = status.code();
                 return code.unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
             }
@@ -319,6 +334,18 @@ impl Seen {
             drop(state);
             self.changed.notify_all();
         }
+        self.lock().is_over = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until all that was printed is on the screen, unless somebody else still has the
+    /// terminal.
+    fn finish(&self) {
+        let state = self.lock();
+        drop(
+            self.changed
+                .wait_timeout_while(state, LAST_OUTPUT, |state| !state.is_over),
+        );
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,5 +1,52 @@
 //! What a person at a terminal meets: questions, progress, Ctrl-C and the interactive shell.
 //!
-//! [`Terminal`](contree_e2e::Terminal) tells how such a test is written.
+//! [`Terminal`] tells how such a test is written.
 
+mod interrupts;
+mod progress;
+mod published_shell;
 mod questions;
+mod shell;
+mod shell_completion;
+mod shell_input;
+
+use contree_e2e::rootfs::Tiny;
+use contree_e2e::terminal::cursor_row;
+use contree_e2e::{Contree, Key, Server, Settings, Terminal};
+
+/// A server with a small image, and a session that starts from it.
+async fn session() -> (Server, Contree) {
+    let tiny = Tiny::new();
+    let server = Server::start(Settings::default());
+    server.import(&tiny.tar(), "tiny:latest").await;
+    let contree = Contree::new(&server);
+    contree.line("use tag:tiny:latest").succeeds();
+    (server, contree)
+}
+
+/// A shell at its first prompt.
+fn shell(contree: &Contree) -> Terminal {
+    let terminal = contree.terminal(&["shell"]);
+    terminal.cursor_row_is("(main) / $");
+    terminal
+}
+
+/// Types a line and waits until the line editor shows it, so that what is waited for next is not
+/// what was there before; then presses Enter.
+#[track_caller]
+fn enter(terminal: &mut Terminal, line: &str) {
+    types(terminal, line);
+    terminal.press(Key::Enter);
+}
+
+/// Types a part of a line and waits until the line editor shows it.
+#[track_caller]
+fn types(terminal: &mut Terminal, text: &str) {
+    terminal.hides_typing(true);
+    terminal.type_text(text);
+    let end: Vec<char> = text.trim_end().chars().rev().take(8).collect();
+    let end: String = end.into_iter().rev().collect();
+    terminal.wait_for(&format!("{text:?} as typed"), |screen| {
+        cursor_row(screen).ends_with(&end)
+    });
+}

@@ -221,7 +221,7 @@ pub(super) async fn transfer(
     };
     tokio::select! {
         moved = moving => moved?,
-        _ = interrupts.next() => return Err(Failure::new("User interrupted")),
+        _ = interrupts.next() => return Err(Failure::interrupted()),
         code = told_to_end() => return Err(Failure::silent(code)),
     }
     Ok(pace.end())

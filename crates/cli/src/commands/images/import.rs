@@ -106,7 +106,7 @@ pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<u8, Fa
                 () = cancel => {}
                 _ = interrupts.next() => {}
             }
-            return Err(Failure::new("User interrupted"));
+            return Err(Failure::interrupted());
         }
     };
     drop((work, progress));

@@ -76,7 +76,7 @@ pub(super) async fn events(context: &Context, args: EventsArgs) -> Result<u8, Fa
             next = logs.next() => next,
             _ = interrupts.next() => {
                 rows.finish()?;
-                return Err(Failure::new("User interrupted"));
+                return Err(Failure::interrupted());
             }
         };
         match next {

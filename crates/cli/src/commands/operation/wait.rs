@@ -86,7 +86,7 @@ pub(super) async fn wait(context: &Context, args: WaitArgs) -> Result<u8, Failur
             () = tokio::time::sleep_until(deadline) => break,
             _ = interrupts.next() => {
                 rows.finish()?;
-                return Err(Failure::new("User interrupted"));
+                return Err(Failure::interrupted());
             }
         };
         let Some((id, end)) = next else { break };

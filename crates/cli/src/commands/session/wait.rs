@@ -90,7 +90,7 @@ pub(super) async fn wait(
             next = waits.next() => next,
             _ = interrupts.next() => {
                 rows.finish()?;
-                return Err(Failure::new("User interrupted"));
+                return Err(Failure::interrupted());
             }
         };
         let Some((id, end)) = next else { break };
