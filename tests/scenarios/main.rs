@@ -5,6 +5,7 @@
 mod branches;
 mod builds;
 mod command_line;
+mod copies;
 mod crashes;
 mod crowds;
 mod detached;

@@ -79,7 +79,10 @@ pub struct AttachedFile {
 /// archive. (Beyond the contract.)
 ///
 /// Owners, modes, times, extended attributes and links stay as they are in the source, but for
-/// what `uid`, `gid` and `mode` say. Folders merge; a file takes the place of a file or a link.
+/// what `uid`, `gid` and `mode` say. Folders merge, also through links that lead to folders; a file
+/// takes the place of a file or a link; a file over a folder, or a folder over a file, is an error.
+/// Devices are left out. What cannot be put in place is said on the error output, and the exit
+/// code is 1; what was put in place before stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "TreeCopyFields")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -87,9 +90,11 @@ pub struct TreeCopy {
     /// What is put in place.
     #[serde(flatten)]
     pub source: CopySource,
-    /// Where: an absolute path. It names a folder, made when it is missing, when it ends in `/`,
-    /// is a folder already, or gets several paths, a folder or an archive; otherwise it names the
-    /// one file.
+    /// Where: an absolute path without `..`. It names a folder, made when it is missing, when it
+    /// ends in `/`, is a folder already, or gets several paths, a folder or an archive; otherwise
+    /// it names the one file. Missing folders belong to `uid` and `gid`, else to root, and have the
+    /// mode 0755; only one that is made for a single folder and has no `/` at its end becomes what
+    /// that folder is.
     #[cfg_attr(feature = "openapi", schema(pattern = "^/", example = "/usr/local/"))]
     pub to: String,
     /// Owner of everything that is put in place; default: as in the source.
@@ -116,14 +121,15 @@ pub enum CopySource {
     Image {
         /// The image.
         image: ImageRef,
-        /// Absolute paths in it. A folder stands for what is in it; a symbolic link, for what it
-        /// leads to inside the image.
+        /// Absolute paths in it without `..`, at most 1,000. A folder stands for what is in it; a
+        /// symbolic link, for what it leads to inside the image.
         #[cfg_attr(feature = "openapi", schema(min_items = 1, example = json!(["/out/app"])))]
         paths: Vec<String>,
     },
     /// All of an archive.
     Archive {
-        /// An uploaded file: a tar, plain or compressed with gzip or zstd.
+        /// An uploaded file: a tar, plain or compressed with gzip or zstd. Its names, absolute ones
+        /// too, lie below `to`; one with `..` in it is an error.
         archive: FileId,
     },
 }
@@ -164,7 +170,9 @@ impl TryFrom<TreeCopyFields> for TreeCopy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InstanceSpawnRequest {
-    /// A shell expression when `shell`, else an executable (looked up in `PATH`).
+    /// A shell expression when `shell`, else an executable (looked up in `PATH`). When it is empty
+    /// (beyond the contract), without `shell`, `args` and `stdin`, nothing of the image is run:
+    /// `files` and `copy` are put in place, which also works where there is no program at all.
     #[cfg_attr(feature = "openapi", schema(example = "/bin/app"))]
     pub command: String,
     /// The image to start from.
@@ -235,8 +243,8 @@ pub struct InstanceSpawnRequest {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(example = json!({"/root/hello.txt": {"uuid": "a9165a5d-5c86-4bd8-8ee4-ae46c19cf45d", "mode": "0644"}})))]
     pub files: BTreeMap<String, AttachedFile>,
-    /// Trees put in place, one after the other and after `files`; only when `command` is empty;
-    /// default none. (Beyond the contract.)
+    /// At most 64 trees put in place, one after the other and after `files`; only when `command` is
+    /// empty; default none. (Beyond the contract.)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copy: Vec<TreeCopy>,
 }

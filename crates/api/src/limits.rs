@@ -28,3 +28,7 @@ pub const EVENT_LOG_CAP: u64 = 104_857_600;
 pub const MAX_EXEC_BYTES: usize = 2 * 1024 * 1024;
 /// Most attached files of one run.
 pub const MAX_ATTACHED_FILES: usize = 10_000;
+/// Most trees that one run puts in place.
+pub const MAX_COPIES: usize = 64;
+/// Most paths of one image that are put in place together.
+pub const MAX_COPY_PATHS: usize = 1_000;

@@ -1,7 +1,7 @@
 //! Uploaded files: kept by content, once per project.
 
 use contree_api::file::{File, FileResponse};
-use contree_api::instance::InstanceSpawnRequest;
+use contree_api::instance::{CopySource, InstanceSpawnRequest};
 use contree_api::whoami::Permission;
 use contree_api::{ErrorKind, FileId, ProjectId, Timestamp};
 use contree_images::{FileError, FileWriter, StoreError};
@@ -140,22 +140,31 @@ impl Engine {
         Ok(self.records().files(identity.project_id, page).await?)
     }
 
-    /// Sees that the attached files of a run are there, and that they stay.
+    /// Sees that the attached files and archives of a run are there, and that they stay.
     pub(crate) async fn use_files(
         &self,
         project: ProjectId,
         request: &InstanceSpawnRequest,
     ) -> Result<(), Error> {
-        if request.files.is_empty() {
+        let archives = request.copy.iter().map(|copy| match &copy.source {
+            CopySource::Archive { archive } => Some(*archive),
+            CopySource::Image { .. } => None,
+        });
+        let attached = request.files.values().map(|file| file.uuid);
+        let files: Vec<FileId> = attached.chain(archives.clone().flatten()).collect();
+        if files.is_empty() {
             return Ok(());
         }
-        let files: Vec<FileId> = request.files.values().map(|file| file.uuid).collect();
         self.use_known_files(project, files, |file| {
-            let (dest, _) = request
-                .files
-                .iter()
-                .find(|(_, attached)| attached.uuid == file)?;
-            Some(format!("files[{dest:?}].uuid: there is no file {file}"))
+            let attached = request.files.iter().find(|(_, one)| one.uuid == file);
+            let field = match attached {
+                Some((dest, _)) => format!("files[{dest:?}].uuid"),
+                None => {
+                    let index = archives.clone().position(|one| one == Some(file))?;
+                    format!("copy[{index}].archive")
+                }
+            };
+            Some(format!("{field}: there is no file {file}"))
         })
         .await
     }

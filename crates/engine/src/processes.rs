@@ -5,6 +5,7 @@
 //! | waits for its turn | `TooEarly`: nothing was done, try again | `TooEarly` |
 //! | has its sandbox on the way | waits for it | waits for it |
 //! | runs | is done | as far as it is |
+//! | runs without a command | a signal only, else `Conflict` | as far as it is |
 //! | has ended, or is an import | `Conflict` | from its log, or `NotFound` |
 //!
 //! Waiting ends when the sandbox is up or the operation has ended, which is a matter of
@@ -43,6 +44,12 @@ impl Engine {
     ) -> Result<Spid, Error> {
         validate::exec(&spec)?;
         let (live, instance) = self.instance(identity, operation).await?;
+        if matches!(&live.asked, Asked::Run(request) if request.command.is_empty()) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "the operation only puts files in place; no process can be started in it",
+            ));
+        }
         let plan = plan::further_process(&spec, &instance.env, instance.cwd.as_deref());
         let started = instance
             .exec(plan, &live)

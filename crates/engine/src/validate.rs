@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contree_api::instance::{EnvMap, ExecSpec, InstanceSpawnRequest};
+use contree_api::instance::{CopySource, EnvMap, ExecSpec, InstanceSpawnRequest, TreeCopy};
 use contree_api::limits::{
-    DEFAULT_MAX_LAYER_BYTES, MAX_ATTACHED_FILES, MAX_EXEC_BYTES, MAX_TRUNCATE_OUTPUT_AT,
+    DEFAULT_MAX_LAYER_BYTES, MAX_ATTACHED_FILES, MAX_COPIES, MAX_COPY_PATHS, MAX_EXEC_BYTES,
+    MAX_TRUNCATE_OUTPUT_AT,
 };
 use contree_api::stream::ClosableStreamRepr;
 
@@ -25,8 +26,12 @@ pub(crate) fn spawn(
     request: &mut InstanceSpawnRequest,
     limits: &EngineLimits,
 ) -> Result<(), Error> {
-    if !request.copy.is_empty() {
-        return Err(Error::bad_request("copy is not supported by this server"));
+    if request.command.is_empty() {
+        no_command(request)?;
+    } else if !request.copy.is_empty() {
+        return Err(Error::bad_request(
+            "copy is only for runs without a command: set command to \"\"",
+        ));
     }
     process(&Process {
         command: &request.command,
@@ -84,11 +89,77 @@ pub(crate) fn spawn(
             ))
         })?;
     }
+    for (index, copy) in request.copy.iter().enumerate() {
+        self::copy(&format!("copy[{index}]"), copy)?;
+    }
     Ok(())
+}
+
+/// Checks that a run without a command has nothing that only a command could use.
+fn no_command(request: &InstanceSpawnRequest) -> Result<(), Error> {
+    let empty = |stdin: &ClosableStreamRepr| stdin.value.is_empty() && stdin.close;
+    let of_no_use = [
+        ("shell", request.shell),
+        ("args", !request.args.is_empty()),
+        ("stdin", !request.stdin.as_ref().is_none_or(empty)),
+    ];
+    match of_no_use.iter().find(|(_, there)| *there) {
+        Some((field, _)) => Err(Error::bad_request(format!(
+            "command must not be empty when there is {field}"
+        ))),
+        None if request.copy.len() > MAX_COPIES => Err(Error::bad_request(format!(
+            "copy has more than {MAX_COPIES} entries"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Checks a tree; `field` is its name in the request.
+fn copy(field: &str, copy: &TreeCopy) -> Result<(), Error> {
+    let path = |field: &str, path: &str| {
+        let refuse = |why: &str| Err(Error::bad_request(format!("{field}: {why}")));
+        no_nul(field, path)?;
+        if !path.starts_with('/') {
+            return refuse("the path must be absolute");
+        }
+        if path.len() > MAX_PATH {
+            return refuse("the path is too long");
+        }
+        if path.split('/').any(|part| part == "..") {
+            return refuse("the path must not contain '..'");
+        }
+        Ok(())
+    };
+    path(&format!("{field}.to"), &copy.to)?;
+    if let CopySource::Image { paths, .. } = &copy.source {
+        if paths.is_empty() || paths.len() > MAX_COPY_PATHS {
+            return Err(Error::bad_request(format!(
+                "{field}.paths must have 1 to {MAX_COPY_PATHS} entries"
+            )));
+        }
+        for (index, one) in paths.iter().enumerate() {
+            path(&format!("{field}.paths[{index}]"), one)?;
+        }
+    }
+    for (name, id) in [("uid", copy.uid), ("gid", copy.gid)] {
+        if id.is_some_and(|id| id > MAX_ID) {
+            return Err(Error::bad_request(format!(
+                "{field}.{name} must be at most {MAX_ID}"
+            )));
+        }
+    }
+    mode(copy.mode.as_deref()).map(drop).ok_or_else(|| {
+        Error::bad_request(format!(
+            "{field}.mode must be octal text such as \"0644\" or \"4755\""
+        ))
+    })
 }
 
 /// Checks a further process.
 pub(crate) fn exec(spec: &ExecSpec) -> Result<(), Error> {
+    if spec.command.is_empty() {
+        return Err(Error::bad_request("command must not be empty"));
+    }
     process(&Process {
         command: &spec.command,
         args: &spec.args,
@@ -148,9 +219,6 @@ struct Process<'a> {
 }
 
 fn process(process: &Process<'_>) -> Result<(), Error> {
-    if process.command.is_empty() {
-        return Err(Error::bad_request("command must not be empty"));
-    }
     let empty = BTreeMap::new();
     let env = process.env.unwrap_or(&empty);
     let variables = env
@@ -320,8 +388,7 @@ mod tests {
             };
             request.files.insert(dest.to_owned(), file);
         };
-        let cases: [(&str, Change); 17] = [
-            ("command", |r| r.command.clear()),
+        let cases: [(&str, Change); 16] = [
             ("command", |r| r.command = "a\0b".into()),
             ("args", |r| r.args = vec!["\0".into()]),
             ("args", |r| r.args = vec!["x".repeat(MAX_ARGUMENT)]),
@@ -385,6 +452,89 @@ mod tests {
             let mut request = request();
             file(&mut request, dest, "644");
             spawn(&mut request, &EngineLimits::default()).unwrap();
+        }
+    }
+
+    #[test]
+    fn runs_without_a_command() {
+        let from = |to: &str, paths: &[&str]| TreeCopy {
+            source: CopySource::Image {
+                image: ImageRef::Id(ImageId::new()),
+                paths: paths.iter().map(|&path| path.to_owned()).collect(),
+            },
+            to: to.to_owned(),
+            uid: None,
+            gid: None,
+            mode: None,
+        };
+        let checked = |change: &dyn Fn(&mut InstanceSpawnRequest)| {
+            let mut request = request();
+            request.command.clear();
+            request.copy = vec![from("/to/", &["/a"]), from("/", &["/a", "/b c/."])];
+            change(&mut request);
+            spawn(&mut request, &EngineLimits::default())
+        };
+        checked(&|_| {}).unwrap();
+        checked(&|r| r.copy.clear()).unwrap();
+        checked(&|r| r.copy = vec![r.copy[0].clone(); MAX_COPIES]).unwrap();
+        checked(&|r| {
+            r.stdin = Some(ClosableStreamRepr {
+                value: String::new(),
+                encoding: Encoding::Ascii,
+                close: true,
+            });
+        })
+        .unwrap();
+        type Change = fn(&mut InstanceSpawnRequest);
+        let cases: [(&str, Change); 14] = [
+            ("copy is only for runs without", |r| {
+                r.command = "true".into();
+            }),
+            ("command must not be empty when there is shell", |r| {
+                r.shell = true;
+            }),
+            ("command must not be empty when there is args", |r| {
+                r.args = vec!["a".into()];
+            }),
+            ("command must not be empty when there is stdin", |r| {
+                r.stdin = Some(ClosableStreamRepr {
+                    value: "x".into(),
+                    encoding: Encoding::Ascii,
+                    close: true,
+                });
+            }),
+            ("copy has more than 64", |r| {
+                r.copy = vec![r.copy[0].clone(); MAX_COPIES + 1];
+            }),
+            ("copy[1].to: the path must be absolute", |r| {
+                r.copy[1].to = "to".into();
+            }),
+            ("copy[0].to: the path must not contain '..'", |r| {
+                r.copy[0].to = "/a/../b".into();
+            }),
+            ("copy[0].to must not contain a NUL", |r| {
+                r.copy[0].to = "/\0".into();
+            }),
+            ("copy[0].to: the path is too long", |r| {
+                r.copy[0].to = "/x".repeat(MAX_PATH);
+            }),
+            ("copy[0].uid", |r| r.copy[0].uid = Some(65_536)),
+            ("copy[1].gid", |r| r.copy[1].gid = Some(u32::MAX)),
+            ("copy[0].mode", |r| r.copy[0].mode = Some("rwx".into())),
+            ("copy[0].paths must have 1 to", |r| {
+                if let CopySource::Image { paths, .. } = &mut r.copy[0].source {
+                    paths.clear();
+                }
+            }),
+            ("copy[1].paths[1]: the path must be absolute", |r| {
+                if let CopySource::Image { paths, .. } = &mut r.copy[1].source {
+                    paths[1] = "b".into();
+                }
+            }),
+        ];
+        for (expected, change) in cases {
+            let error = checked(&change).unwrap_err();
+            assert!(error.message().starts_with(expected), "{expected}: {error}");
         }
     }
 }

@@ -114,7 +114,7 @@ impl Bench {
             limits: Limits::default(),
             files: Vec::new(),
             process: Process {
-                argv: vec![b"/bin/true".to_vec()],
+                program: contree_sandbox::Program::Command(vec![b"/bin/true".to_vec()]),
                 env: Vec::new(),
                 cwd: b"/".to_vec(),
                 uid: 0,

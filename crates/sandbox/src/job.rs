@@ -55,8 +55,8 @@ pub struct Attachment {
 /// A process to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Command and arguments. A command without `/` is looked up in the `PATH` of `env`.
-    pub argv: Vec<Vec<u8>>,
+    /// What it does.
+    pub program: Program,
     /// The whole environment.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where it starts; made when missing.
@@ -67,6 +67,51 @@ pub struct Process {
     pub gid: u32,
     /// Whether it gets a pipe as standard input; without, it reads `/dev/null`.
     pub stdin: bool,
+}
+
+/// What a process does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// Becomes a program: command and arguments. A command without `/` is looked up in the `PATH`
+    /// of the environment.
+    Command(Vec<Vec<u8>>),
+    /// Puts in place, as root, the trees that a [`TreeWriter`](crate::TreeWriter) sends to its
+    /// standard input. Only for the first process, which is the only one then; `uid` and `gid`
+    /// own the working directory if that has to be made.
+    Trees,
+}
+
+impl Program {
+    /// Command and arguments; none when it becomes no program.
+    #[must_use]
+    pub fn argv(&self) -> &[Vec<u8>] {
+        match self {
+            Self::Command(argv) => argv,
+            Self::Trees => &[],
+        }
+    }
+
+    fn encode(&self, to: &mut Encoder) {
+        match self {
+            Self::Command(argv) => {
+                to.u8(0).count(argv.len());
+                for argument in argv {
+                    to.bytes(argument);
+                }
+            }
+            Self::Trees => {
+                to.u8(1);
+            }
+        }
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        match from.u8()? {
+            0 => from.list(Decoder::vec).map(Self::Command),
+            1 => Ok(Self::Trees),
+            _ => Err(Malformed("unknown program")),
+        }
+    }
 }
 
 impl Limits {
@@ -103,10 +148,7 @@ impl Attachment {
 
 impl Process {
     pub(crate) fn encode(&self, to: &mut Encoder) {
-        to.count(self.argv.len());
-        for argument in &self.argv {
-            to.bytes(argument);
-        }
+        self.program.encode(to);
         to.count(self.env.len());
         for (name, value) in &self.env {
             to.bytes(name).bytes(value);
@@ -119,7 +161,7 @@ impl Process {
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
-            argv: from.list(Decoder::vec)?,
+            program: Program::decode(from)?,
             env: from.list(|from| Ok((from.vec()?, from.vec()?)))?,
             cwd: from.vec()?,
             uid: from.u32()?,

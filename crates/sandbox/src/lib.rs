@@ -11,6 +11,7 @@
 //! init/      pid 1 of each sandbox
 //! rootfs/    the filesystem a sandbox sees         confine/  what it may not call
 //! limits/    what it may use                       network/  what it may reach
+//! trees/     putting files in place without a command
 //! slot       which of this machine's servers we are
 //! probe      what this machine offers
 //! sys/       all unsafe code
@@ -29,13 +30,15 @@ mod rootfs;
 pub mod slot;
 mod stdio;
 mod sys;
+mod trees;
 
 pub use host::{
     Exit, ExitFuture, Host, HostConfig, Lost, Running, Sandbox, SignalError, SpawnError, StartError,
 };
-pub use job::{Attachment, Job, Limits, Process};
+pub use job::{Attachment, Job, Limits, Process, Program};
 pub use limits::LimitError;
 pub use network::{NetworkConfig, NetworkInfo};
 pub use probe::Finding;
 pub use protocol::{Failure, FailureSource, ProcessId, Usage};
 pub use stdio::{OutputPipe, StdinPipe};
+pub use trees::stream::{EntryKind, Target, TreeEntry, TreeWriter, What};

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use contree_api::image::{ImageImportRequest, ImageRef};
-use contree_api::instance::{InstanceSpawnRequest, InstanceSpawnResponse};
+use contree_api::instance::{CopySource, InstanceSpawnRequest, InstanceSpawnResponse};
 use contree_api::operation::OperationStatus;
 use contree_api::stream::{ClosableStreamRepr, Encoding};
 use contree_api::whoami::Permission;
@@ -32,7 +32,7 @@ impl Engine {
     /// fails.
     ///
     /// # Errors
-    /// `BadRequest` naming the field; `NotFound` for the image or a file; `Forbidden` without
+    /// `BadRequest` naming the field; `NotFound` for an image or a file; `Forbidden` without
     /// `spawn` (`spawn_disposable` for disposable runs); `TooManyRequests` when the queue is
     /// full; `Unavailable` when shutting down or the disk is nearly full.
     pub async fn spawn(
@@ -47,6 +47,8 @@ impl Engine {
             .image_named(identity.project_id, &request.image)
             .await?;
         request.image = ImageRef::Id(image.id);
+        self.resolve_copies(identity.project_id, &mut request)
+            .await?;
         fill_in(&mut request);
         self.use_files(identity.project_id, &request).await?;
         self.check_space()?;
@@ -268,6 +270,28 @@ impl Engine {
                 End::failed("the server mixed up a run and an import")
             }
         }
+    }
+
+    /// Names the images that trees come from by their ids.
+    async fn resolve_copies(
+        &self,
+        project: ProjectId,
+        request: &mut InstanceSpawnRequest,
+    ) -> Result<(), Error> {
+        for (index, copy) in request.copy.iter_mut().enumerate() {
+            let CopySource::Image { image, .. } = &mut copy.source else {
+                continue;
+            };
+            let found = self.image_named(project, image).await;
+            let found = found.map_err(|error| match error.kind() {
+                ErrorKind::NotFound => {
+                    Error::not_found(format!("copy[{index}].image: {}", error.message()))
+                }
+                _ => error,
+            })?;
+            *image = ImageRef::Id(found.id);
+        }
+        Ok(())
     }
 
     /// The image a request names, as far as the project may use it.

@@ -38,7 +38,9 @@ pub(crate) struct Instance {
     /// In seconds, for the events of further processes.
     pub(crate) timeout: u32,
     processes: Mutex<Processes>,
-    /// The tasks of further processes and of those that feed stdin.
+    /// Set when process 1 has ended.
+    over: Arc<AtomicBool>,
+    /// The tasks of further processes and of those that feed stdin or trees.
     pub(crate) tasks: TaskTracker,
 }
 
@@ -87,6 +89,7 @@ impl Instance {
             cwd,
             timeout,
             processes: Mutex::new(processes),
+            over: Arc::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -106,7 +109,13 @@ impl Instance {
     /// Process 1 has ended: there will be no further ones.
     pub(crate) fn close(&self) {
         self.processes().closed = true;
+        self.over.store(true, Ordering::Relaxed);
         self.tasks.close();
+    }
+
+    /// What tells a thread that process 1 has ended.
+    pub(crate) fn over(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.over)
     }
 
     /// Takes note of a process that was started, logs it and begins to feed it.

@@ -10,6 +10,9 @@
 //! | a client cancelled it | CANCELLED | none |
 //! | the server was stopped before it ended | FAILED | none |
 //!
+//! A run without a command puts files and trees in place ([`trees`]) and is a run like any other:
+//! it needs nothing of the image, and nothing else can be started in its sandbox.
+//!
 //! A committed image is the source image itself when nothing changed, and a new image on the same
 //! layer when only environment or working directory did.
 
@@ -20,6 +23,7 @@ pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod signals;
 mod supervise;
+mod trees;
 
 use std::sync::Arc;
 
@@ -145,6 +149,11 @@ impl Engine {
         process: &ProcessPlan,
     ) -> Result<(Arc<Instance>, Running, Writable, Ground), StartError> {
         live.log.open().map_err(StartError::Log)?;
+        let trees = if request.command.is_empty() {
+            Some(self.open_trees(live, request).await?)
+        } else {
+            None
+        };
         let ground = self.merger().ground_for_run(plan.image.layer).await?;
         let (store, folders, id) = (self.store().clone(), ground.folders(), live.id);
         let (upper, lowers) = tokio::task::spawn_blocking(move || {
@@ -161,12 +170,13 @@ impl Engine {
             upper: upper.upper_name(),
             work: upper.work_name(),
             hostname: request.hostname.clone(),
-            network: request.networking.enabled,
+            // Trees come from the server.
+            network: request.networking.enabled && trees.is_none(),
             limits: contree_sandbox::Limits::default(),
             files: attachments(request, self.store()),
             process: process.process.clone(),
         };
-        let (sandbox, running) = self.host().spawn(job).await?;
+        let (sandbox, mut running) = self.host().spawn(job).await?;
 
         live.advance(OperationStatus::Executing);
         let timeout = request
@@ -185,6 +195,13 @@ impl Engine {
             plan.image.cwd.clone(),
             timeout,
         ));
+        if let Some(trees) = trees
+            && let Some(stdin) = running.stdin.take()
+        {
+            let over = instance.over();
+            let feed = move || trees.feed(stdin, &over);
+            instance.tasks.spawn_blocking(feed);
+        }
         Ok((instance, running, Writable::new(upper), ground))
     }
 }

@@ -9,7 +9,7 @@ use contree_api::limits::DEFAULT_PATH;
 use contree_api::stream::ClosableStreamRepr;
 use contree_images::Store;
 use contree_records::ImageGround;
-use contree_sandbox::{Attachment, Process};
+use contree_sandbox::{Attachment, Process, Program};
 
 use crate::validate;
 
@@ -42,10 +42,28 @@ pub(crate) struct Stdin {
     pub(crate) close: bool,
 }
 
-/// The first process of a run.
+/// The first process of a run: its command, or without one what puts files and trees in place.
 pub(crate) fn main_process(request: &InstanceSpawnRequest, image: &ImageGround) -> ProcessPlan {
     let env = effective(&image.env, request.env.as_ref());
     let cwd = working_directory(&request.cwd, image.cwd.as_deref());
+    if request.command.is_empty() {
+        return ProcessPlan {
+            process: Process {
+                program: Program::Trees,
+                env: Vec::new(),
+                cwd: cwd.clone().into_bytes(),
+                uid: request.uid,
+                gid: request.gid,
+                stdin: true,
+            },
+            shell: false,
+            env,
+            cwd,
+            truncate_at: request.truncate_output_at,
+            // What it is fed is nobody's input.
+            stdin: None,
+        };
+    }
     plan(
         &Command {
             command: &request.command,
@@ -116,7 +134,7 @@ fn plan(
         })
         .filter(|stdin| !(stdin.bytes.is_empty() && stdin.close));
     let process = Process {
-        argv: argv.into_iter().map(String::into_bytes).collect(),
+        program: Program::Command(argv.into_iter().map(String::into_bytes).collect()),
         env: env
             .iter()
             .map(|(name, value)| (name.clone().into(), value.clone().into()))

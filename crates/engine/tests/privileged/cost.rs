@@ -104,7 +104,9 @@ impl Alone {
             limits: Limits::default(),
             files: Vec::new(),
             process: Process {
-                argv: argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+                program: contree_sandbox::Program::Command(
+                    argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+                ),
                 env: vec![(b"PATH".to_vec(), b"/usr/bin".to_vec())],
                 cwd: b"/".to_vec(),
                 uid: 0,

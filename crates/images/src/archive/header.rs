@@ -17,8 +17,7 @@ use std::borrow::Cow;
 use rustix::fs::Stat;
 use tar::{EntryType, Header};
 
-use crate::attributes::Xattrs;
-use crate::root_dir::is_overlay_xattr;
+use super::members::{Kind, Member, shown};
 
 const BLOCK: usize = 512;
 /// Bytes of a name or link target in a ustar header.
@@ -28,99 +27,61 @@ const MAX_ID: u32 = 0o7_777_777;
 /// What 11 octal digits hold.
 const MAX_LONG: u64 = 0o77_777_777_777;
 
-/// What a member is.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Kind<'a> {
-    /// With its size.
-    File(u64),
-    Folder,
-    /// With its target.
-    Symlink(&'a [u8]),
-    /// With the name of an earlier member.
-    HardLink(&'a [u8]),
-    Fifo,
-    CharacterDevice(Device),
-    BlockDevice(Device),
-}
-
-/// A device's number.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Device {
-    pub(super) major: u32,
-    pub(super) minor: u32,
-}
-
-/// A member before it is written.
-#[derive(Debug)]
-pub(super) struct Member<'a> {
-    name: &'a [u8],
-    kind: Kind<'a>,
-    facts: &'a Stat,
-    xattrs: &'a [(Vec<u8>, Vec<u8>)],
-}
-
-impl<'a> Member<'a> {
-    pub(super) const fn new(name: &'a [u8], kind: Kind<'a>, facts: &'a Stat) -> Self {
-        Self {
-            name,
-            kind,
-            facts,
-            xattrs: &[],
+/// Appends the headers of a member, whole blocks.
+pub(super) fn write(name: &[u8], member: &Member, out: &mut Vec<u8>) {
+    let Member {
+        kind,
+        facts,
+        xattrs,
+    } = member;
+    let name = match kind {
+        Kind::Folder => Cow::Owned([name, b"/"].concat()),
+        _ => Cow::Borrowed(name),
+    };
+    let mut header = Header::new_ustar();
+    let mut records = Vec::new();
+    let (entry_type, size, link) = match kind {
+        Kind::File(_, size) => (EntryType::Regular, *size, None),
+        Kind::Folder => (EntryType::Directory, 0, None),
+        Kind::Symlink(target) => (EntryType::Symlink, 0, Some(&target[..])),
+        Kind::HardLink(first) => (EntryType::Link, 0, Some(&first[..])),
+        Kind::Fifo => (EntryType::Fifo, 0, None),
+        Kind::CharacterDevice(_) => (EntryType::Char, 0, None),
+        Kind::BlockDevice(_) => (EntryType::Block, 0, None),
+    };
+    header.set_entry_type(entry_type);
+    header.set_mode(facts.st_mode & 0o7777);
+    if let Some(ustar) = header.as_ustar_mut() {
+        text(&mut ustar.name, &name, b"path", &mut records);
+        if let Some(link) = link {
+            text(&mut ustar.linkname, link, b"linkpath", &mut records);
+        }
+        if let Kind::CharacterDevice(device) | Kind::BlockDevice(device) = kind {
+            // Linux has 12 and 20 bits for them, so they fit.
+            ustar.set_device_major(device.major);
+            ustar.set_device_minor(device.minor);
         }
     }
-
-    pub(super) fn with_xattrs(mut self, xattrs: &'a Xattrs) -> Self {
-        self.xattrs = xattrs;
-        self
+    let (uid, gid) = (facts.st_uid, facts.st_gid);
+    header.set_uid(id(uid, b"uid", &mut records));
+    header.set_gid(id(gid, b"gid", &mut records));
+    header.set_size(if size > MAX_LONG {
+        record(b"size", size.to_string().as_bytes(), &mut records);
+        0
+    } else {
+        size
+    });
+    header.set_mtime(mtime(facts, &mut records));
+    for (key, value) in xattrs {
+        if let Some(key) = shown(key) {
+            record(&xattr_key(&key), value, &mut records);
+        }
     }
-
-    /// Appends the headers, whole blocks.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let mut header = Header::new_ustar();
-        let mut records = Vec::new();
-        let (entry_type, size, link) = match self.kind {
-            Kind::File(size) => (EntryType::Regular, size, None),
-            Kind::Folder => (EntryType::Directory, 0, None),
-            Kind::Symlink(target) => (EntryType::Symlink, 0, Some(target)),
-            Kind::HardLink(first) => (EntryType::Link, 0, Some(first)),
-            Kind::Fifo => (EntryType::Fifo, 0, None),
-            Kind::CharacterDevice(_) => (EntryType::Char, 0, None),
-            Kind::BlockDevice(_) => (EntryType::Block, 0, None),
-        };
-        header.set_entry_type(entry_type);
-        header.set_mode(self.facts.st_mode & 0o7777);
-        if let Some(ustar) = header.as_ustar_mut() {
-            text(&mut ustar.name, self.name, b"path", &mut records);
-            if let Some(link) = link {
-                text(&mut ustar.linkname, link, b"linkpath", &mut records);
-            }
-            if let Kind::CharacterDevice(device) | Kind::BlockDevice(device) = self.kind {
-                // Linux has 12 and 20 bits for them, so they fit.
-                ustar.set_device_major(device.major);
-                ustar.set_device_minor(device.minor);
-            }
-        }
-        let (uid, gid) = (self.facts.st_uid, self.facts.st_gid);
-        header.set_uid(id(uid, b"uid", &mut records));
-        header.set_gid(id(gid, b"gid", &mut records));
-        header.set_size(if size > MAX_LONG {
-            record(b"size", size.to_string().as_bytes(), &mut records);
-            0
-        } else {
-            size
-        });
-        header.set_mtime(mtime(self.facts, &mut records));
-        for (key, value) in self.xattrs {
-            if let Some(key) = shown(key) {
-                record(&xattr_key(&key), value, &mut records);
-            }
-        }
-        header.set_cksum();
-        if !records.is_empty() {
-            extended(self.name, &records, out);
-        }
-        out.extend_from_slice(header.as_bytes());
+    header.set_cksum();
+    if !records.is_empty() {
+        extended(&name, &records, out);
     }
+    out.extend_from_slice(header.as_bytes());
 }
 
 /// Bytes that fill content of this size up to whole blocks.
@@ -170,19 +131,6 @@ fn moment(seconds: i64, nanos: u64) -> String {
         "" => format!("{sign}{whole}"),
         digits => format!("{sign}{whole}.{digits}"),
     }
-}
-
-/// The name by which the guest sees an attribute; none for what is not the image's.
-fn shown(key: &[u8]) -> Option<Cow<'_, [u8]>> {
-    const NESTED: &[u8] = b"user.overlay.overlay.";
-    if let Some(rest) = key.strip_prefix(NESTED) {
-        return Some([b"user.overlay.", rest].concat().into());
-    }
-    let is_content = match key {
-        b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default" => true,
-        key => key.starts_with(b"user.") && !is_overlay_xattr(key),
-    };
-    is_content.then_some(key.into())
 }
 
 fn xattr_key(name: &[u8]) -> Vec<u8> {

@@ -4,44 +4,26 @@
 //! copied or written. It does work only while it is read, so a slow reader costs its descriptors
 //! (one per layer and one file) and a few megabytes at most. What it gives is the same each time.
 //!
-//! **Members** come in the order of a [`Walk`]: a folder before what is in it. The archive of `/`
-//! has the names in it as they are (`etc/passwd`); that of a folder has names that start with the
-//! last name of the path that was asked for (`etc/passwd` for `/etc`, `bin/sh` for `/bin`, also
-//! where that is a link to `/usr/bin`); that of a file has one member by that name. Names, owners
-//! (numbers only, so that no name of another machine is taken for one of this), modes, times to
-//! the nanosecond, symbolic links, pipes, device nodes and extended attributes ([`header`]) are
-//! those of the image. Files with several names are stored once, and the other names as hard
-//! links to the first. Left out are sockets, which tar cannot store, and the holes of sparse
-//! files, which come as zeros.
-//!
-//! **Bounds.** To know hard links, the first name of every file that may have more is
-//! remembered, up to [`MAX_LINK_BYTES`]; beyond that, further names become copies. Merged layers
-//! share files with those they were made from, so in an image with merged layers that may be
-//! every file. Extended attributes are held one file at a time, up to [`MAX_XATTR_BYTES`].
+//! **[`members`]** are those of the image, with owners (numbers only, so that no name of another
+//! machine is taken for one of this), modes, times to the nanosecond and extended attributes
+//! ([`header`]). The archive of `/` has the names in it as they are (`etc/passwd`); that of a
+//! folder has names that start with the last name of the path that was asked for (`etc/passwd`
+//! for `/etc`, `bin/sh` for `/bin`, also where that is a link to `/usr/bin`); that of a file has
+//! one member by that name. The holes of sparse files come as zeros.
 
 mod header;
 mod links;
+pub(crate) mod members;
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, FileType, Stat};
-use rustix::io::Errno;
+use rustix::fs::Stat;
 
-use crate::attributes::{self, Xattrs};
-use crate::cursor::{identity, open_regular};
 use crate::stack::{LayerAt, Stack};
-use crate::walk::{Step, Walk};
-use header::{Device, Kind, Member};
-use links::FirstNames;
+use members::{Fault, Kind, MAX_XATTR_BYTES, Members};
 
-/// Bytes of names that are remembered for hard links.
-const MAX_LINK_BYTES: usize = 32 << 20;
-/// Bytes of extended attributes that one entry may have. Filesystems other than ext4 would keep
-/// half a gigabyte for a guest that wants them to.
-const MAX_XATTR_BYTES: usize = 16 << 20;
 /// Archives end with two empty blocks.
 const END: usize = 1024;
 
@@ -80,35 +62,18 @@ pub enum ArchiveError {
 #[derive(Debug)]
 pub struct Archive {
     source: Source,
-    /// What names of members start with: empty, a file's name, or a folder's and a slash.
-    base: Vec<u8>,
     /// Headers and padding that are to be given out next.
     pending: Vec<u8>,
     /// How much of them was.
     given: usize,
     /// What comes after them.
     content: Option<Content>,
-    first_names: FirstNames,
-    /// Name of the last member.
-    member: Vec<u8>,
 }
 
 /// What comes next.
 #[derive(Debug)]
 enum Source {
-    /// A file.
-    File {
-        stack: Stack,
-        name: CString,
-        layer: LayerAt,
-        facts: Box<Stat>,
-    },
-    /// The folder where the stack stands.
-    Folder(Stack),
-    /// What is in it.
-    Entries(Walk),
-    /// The blocks that end an archive.
-    End,
+    Members(Box<Members>),
     Nothing,
     /// Reading failed.
     Broken,
@@ -122,18 +87,6 @@ struct Content {
     padding: usize,
 }
 
-/// What went wrong with a member, before it is said with which.
-enum Fault {
-    Kernel(Errno),
-    TooManyXattrs,
-}
-
-impl From<Errno> for Fault {
-    fn from(error: Errno) -> Self {
-        Self::Kernel(error)
-    }
-}
-
 impl Archive {
     /// Of the regular file `name` in the folder where the stack stands, under the name `base`.
     pub(crate) fn of_file(
@@ -143,148 +96,68 @@ impl Archive {
         facts: Box<Stat>,
         base: Vec<u8>,
     ) -> Self {
-        let source = Source::File {
-            stack,
-            name,
-            layer,
-            facts,
-        };
-        Self::new(source, base)
+        Self::new(Members::of_file(stack, name, layer, facts, base))
     }
 
     /// Of the folder where the stack stands, under the name `base`, or under none when that is
     /// empty.
-    pub(crate) fn of_folder(stack: Stack, mut base: Vec<u8>) -> Self {
-        if base.is_empty() {
-            return Self::new(Source::Entries(Walk::new(stack)), base);
-        }
-        base.push(b'/');
-        Self::new(Source::Folder(stack), base)
+    pub(crate) fn of_folder(stack: Stack, base: Vec<u8>) -> Self {
+        Self::new(if base.is_empty() {
+            Members::in_folder(stack)
+        } else {
+            Members::of_folder(stack, base)
+        })
     }
 
-    fn new(source: Source, base: Vec<u8>) -> Self {
+    fn new(members: Members) -> Self {
         Self {
-            source,
-            base,
+            source: Source::Members(Box::new(members)),
             pending: Vec::new(),
             given: 0,
             content: None,
-            first_names: FirstNames::new(MAX_LINK_BYTES),
-            member: Vec::new(),
         }
     }
 
-    /// Puts what comes next into `pending` and `content`; nothing when it cannot be stored.
-    fn advance(&mut self) -> Result<(), Fault> {
+    /// Puts what comes next into `pending` and `content`.
+    fn advance(&mut self) -> io::Result<()> {
         // Room for extended attributes is not kept.
         self.pending.truncate(0);
         self.pending.shrink_to(64 << 10);
         self.given = 0;
-        self.source = match std::mem::replace(&mut self.source, Source::Broken) {
-            Source::File {
-                stack,
-                name,
-                layer,
-                facts,
-            } => {
-                self.member.clone_from(&self.base);
-                self.regular(stack.part(layer), &name, &facts)?;
-                Source::End
-            }
-            Source::Folder(stack) => {
-                self.member.clone_from(&self.base);
-                let facts = rustix::fs::fstat(stack.top())?;
-                self.folder(stack.top(), &facts)?;
-                Source::Entries(Walk::new(stack))
-            }
-            Source::Entries(mut walk) => {
-                let step = walk.next()?;
-                self.member.clone_from(&self.base);
-                self.member.extend_from_slice(walk.path());
-                match step {
-                    Some(Step::Folder(facts)) => {
-                        self.member.push(b'/');
-                        self.folder(walk.stack().top(), &facts)?;
-                        Source::Entries(walk)
-                    }
-                    Some(Step::Entry { name, layer, .. }) => {
-                        if !walk.path().is_empty() {
-                            self.member.push(b'/');
-                        }
-                        self.member.extend_from_slice(name.to_bytes());
-                        self.entry(walk.stack().part(layer), &name)?;
-                        Source::Entries(walk)
-                    }
-                    None => Source::End,
+        let members = match &mut self.source {
+            Source::Members(members) => members,
+            Source::Nothing => return Ok(()),
+            Source::Broken => return Err(rustix::io::Errno::IO.into()),
+        };
+        match members.next() {
+            Ok(Some(member)) => {
+                header::write(members.name(), &member, &mut self.pending);
+                if let Kind::File(file, size) = member.kind {
+                    self.content = Some(Content {
+                        file,
+                        left: size,
+                        padding: header::padding(size),
+                    });
                 }
             }
-            Source::End => {
+            Ok(None) => {
                 self.pending.resize(END, 0);
-                Source::Nothing
+                self.source = Source::Nothing;
             }
-            Source::Nothing => Source::Nothing,
-            Source::Broken => return Err(Errno::IO.into()),
-        };
-        Ok(())
-    }
-
-    fn folder(&mut self, folder: BorrowedFd<'_>, facts: &Stat) -> Result<(), Fault> {
-        let xattrs = xattrs(|| attributes::xattrs_of(folder, MAX_XATTR_BYTES))?;
-        let member = Member::new(&self.member, Kind::Folder, facts).with_xattrs(&xattrs);
-        member.write(&mut self.pending);
-        Ok(())
-    }
-
-    fn entry(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Fault> {
-        let facts = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let kind = FileType::from_raw_mode(facts.st_mode);
-        if kind == FileType::Socket {
-            return Ok(());
-        }
-        if facts.st_nlink > 1
-            && let Some(first) = self.first_names.of(identity(&facts), &self.member)
-        {
-            Member::new(&self.member, Kind::HardLink(first), &facts).write(&mut self.pending);
-            return Ok(());
-        }
-        let device = || Device {
-            major: rustix::fs::major(facts.st_rdev),
-            minor: rustix::fs::minor(facts.st_rdev),
-        };
-        let kind = match kind {
-            FileType::RegularFile => return self.regular(dir, name, &facts),
-            FileType::Symlink => {
-                let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
-                // A link has no extended attributes that are kept.
-                let kind = Kind::Symlink(target.to_bytes());
-                Member::new(&self.member, kind, &facts).write(&mut self.pending);
-                return Ok(());
+            Err(fault) => {
+                let error = fault.of(members.name());
+                return Err(self.broken(error));
             }
-            FileType::Fifo => Kind::Fifo,
-            FileType::CharacterDevice => Kind::CharacterDevice(device()),
-            FileType::BlockDevice => Kind::BlockDevice(device()),
-            // There are no others.
-            _ => return Ok(()),
-        };
-        let path = attributes::proc_path(dir, name.to_bytes());
-        let xattrs = xattrs(|| attributes::xattrs(&path, MAX_XATTR_BYTES))?;
-        let member = Member::new(&self.member, kind, &facts).with_xattrs(&xattrs);
-        member.write(&mut self.pending);
+        }
         Ok(())
     }
 
-    fn regular(&mut self, dir: BorrowedFd<'_>, name: &CStr, facts: &Stat) -> Result<(), Fault> {
-        let file = open_regular(dir, name)?;
-        let xattrs = xattrs(|| attributes::xattrs_of(file.as_fd(), MAX_XATTR_BYTES))?;
-        let size = u64::try_from(facts.st_size).unwrap_or(0);
-        let member = Member::new(&self.member, Kind::File(size), facts).with_xattrs(&xattrs);
-        member.write(&mut self.pending);
-        self.content = Some(Content {
-            file,
-            left: size,
-            padding: header::padding(size),
-        });
-        Ok(())
+    /// The name of the member at hand.
+    fn member(&self) -> String {
+        match &self.source {
+            Source::Members(members) => String::from_utf8_lossy(members.name()).into_owned(),
+            Source::Nothing | Source::Broken => String::new(),
+        }
     }
 
     /// Gives out content of the member at hand.
@@ -297,7 +170,7 @@ impl Archive {
         let read = match content.file.read(&mut buffer[..most]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
             Err(source) => {
-                let name = String::from_utf8_lossy(&self.member).into_owned();
+                let name = self.member();
                 return Err(self.broken(ArchiveError::Read { name, source }));
             }
             Ok(read) => read,
@@ -305,7 +178,7 @@ impl Archive {
         content.left -= read as u64;
         if read == 0 && content.left > 0 {
             let missing = content.left;
-            let name = String::from_utf8_lossy(&self.member).into_owned();
+            let name = self.member();
             return Err(self.broken(ArchiveError::Short { name, missing }));
         }
         if content.left == 0 {
@@ -351,26 +224,24 @@ impl Read for Archive {
             if matches!(self.source, Source::Nothing) {
                 return Ok(0);
             }
-            if let Err(fault) = self.advance() {
-                let name = String::from_utf8_lossy(&self.member).into_owned();
-                return Err(self.broken(match fault {
-                    Fault::Kernel(error) => ArchiveError::Read {
-                        name,
-                        source: error.into(),
-                    },
-                    Fault::TooManyXattrs => ArchiveError::TooManyXattrs {
-                        name,
-                        limit: MAX_XATTR_BYTES,
-                    },
-                }));
-            }
+            self.advance()?;
         }
     }
 }
 
-fn xattrs(read: impl FnOnce() -> Result<Xattrs, Errno>) -> Result<Xattrs, Fault> {
-    read().map_err(|error| match error {
-        Errno::TOOBIG => Fault::TooManyXattrs,
-        error => Fault::Kernel(error),
-    })
+impl Fault {
+    /// What it is, of the member with this name.
+    pub(crate) fn of(self, name: &[u8]) -> ArchiveError {
+        let name = String::from_utf8_lossy(name).into_owned();
+        match self {
+            Self::Kernel(error) => ArchiveError::Read {
+                name,
+                source: error.into(),
+            },
+            Self::TooManyXattrs => ArchiveError::TooManyXattrs {
+                name,
+                limit: MAX_XATTR_BYTES,
+            },
+        }
+    }
 }

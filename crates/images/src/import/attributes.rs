@@ -39,7 +39,7 @@ const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
 const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
 
 /// The id that is stored for the one in an archive.
-pub(super) fn stored_id(id: u64) -> u32 {
+pub(crate) fn stored_id(id: u64) -> u32 {
     u32::try_from(id)
         .ok()
         .filter(|id| *id <= LAST_ID)
@@ -47,7 +47,7 @@ pub(super) fn stored_id(id: u64) -> u32 {
 }
 
 /// Whether an attribute is kept.
-fn is_kept(key: &[u8], value: &[u8]) -> bool {
+pub(super) fn is_kept(key: &[u8], value: &[u8]) -> bool {
     match key {
         CAPABILITY => is_plain_capability(value),
         ACL_ACCESS | ACL_DEFAULT => true,

@@ -31,6 +31,7 @@ mod allow;
 mod archive;
 mod attributes;
 mod challenge;
+mod contents;
 mod digest;
 mod disk;
 mod download;
@@ -59,6 +60,9 @@ use std::sync::atomic::Ordering;
 use contree_api::LayerId;
 use contree_api::image::Credentials;
 use futures_util::{StreamExt, TryStreamExt, stream as futures};
+
+pub(crate) use self::attributes::stored_id;
+pub(crate) use self::contents::read_archive;
 
 pub use self::allow::{AllowedRegistry, HostPort, InvalidAllowedRegistry};
 pub use self::archive::ArchiveError;

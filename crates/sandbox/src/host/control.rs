@@ -208,7 +208,7 @@ mod tests {
         let (ours, theirs) = pair(SocketType::STREAM).unwrap();
         let control = Arc::new(Control::new(ours).unwrap());
         let process = Process {
-            argv: vec![vec![b'x'; 3 << 20]],
+            program: crate::Program::Command(vec![vec![b'x'; 3 << 20]]),
             env: Vec::new(),
             cwd: Vec::new(),
             uid: 0,

@@ -184,8 +184,8 @@ impl Host {
                 return Err(SpawnError::Stopped);
             }
         };
-        let Process { argv, stdin, .. } = &process;
-        let (argv, stdin) = (argv.clone(), *stdin);
+        let Process { program, stdin, .. } = &process;
+        let (argv, stdin) = (program.argv().to_vec(), *stdin);
         let resolvers = sandbox.network().map_or(&[][..], |info| &info.resolvers);
         let resolv_conf = network::resolv_conf(resolvers).into_bytes();
         let hosts = network::hosts(&hostname).into_bytes();

@@ -107,7 +107,7 @@ impl Sandbox {
 
     /// Starts a further process. It is killed when the first one ends.
     pub async fn exec(&self, process: Process) -> Result<Running, SpawnError> {
-        let (argv, stdin) = (process.argv.clone(), process.stdin);
+        let (argv, stdin) = (process.program.argv().to_vec(), process.stdin);
         self.shared
             .start(argv, stdin, |id| Order::Start { id, process })
             .await

@@ -15,7 +15,8 @@
 //! Among hostile processes: guests cannot trace it or look into it through /proc, because it is
 //! not dumpable and its memory belongs to the host's user namespace; signals from its own
 //! namespace do not reach a pid 1 that has no handlers. It never opens a guest's path itself
-//! once a guest runs; the child that will become the process does that.
+//! once a guest runs; the child that will become the process does that. A child that puts trees
+//! in place ([`crate::trees`]) stays what init is, so beside it nothing else is started.
 
 mod processes;
 mod spawn;
@@ -31,7 +32,7 @@ use crate::launcher::stage::Stage;
 use crate::protocol::sandbox::{Begin, NotStarted, Notice, Order, ProcessId};
 use crate::protocol::transport::{Frame, read_frame, write_frame};
 use crate::protocol::{Failure, FailureSource, MAX_TO_INIT, Step};
-use crate::rootfs::{self, Mounts};
+use crate::rootfs::{self, Assembled, Mounts};
 use crate::sys::clone::{SingleThread, exit_now};
 use crate::sys::fds;
 use crate::sys::seccomp::{self, Instruction};
@@ -99,14 +100,14 @@ fn live(cradle: Cradle<'_>) -> Result<(), Stop> {
         return Err(Stop::Quietly);
     };
     rustix::system::sethostname(begin.hostname.as_bytes()).step("set the hostname")?;
-    let store = rootfs::assemble(&begin)?;
+    let Assembled { store, null } = rootfs::assemble(&begin)?;
     if let Some(store) = store {
         put_files(store, &begin)?;
     }
     confine::drop_unneeded().step("drop capabilities")?;
     seccomp::install(cradle.filter).step("install the system call filter")?;
 
-    let mut processes = Processes::new(cradle.thread, cradle.control)?;
+    let mut processes = Processes::new(cradle.thread, cradle.control, null)?;
     let Begin { id, process, .. } = *begin;
     processes.start_first(id, process, stdio);
     processes.serve()

@@ -5,11 +5,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags};
 
 use super::spawn::{Outcome, Spawning, Stdio, spawn};
 use super::{Stop, next_order, out_of_order};
-use crate::job::Process;
+use crate::job::{Process, Program};
 use crate::protocol::sandbox::{End, NotStarted, Notice, Order, ProcessId};
 use crate::protocol::transport::write_frame;
 use crate::protocol::{Failure, FailureSource, Step};
@@ -25,6 +24,8 @@ pub(super) struct Processes {
     /// `/dev/null` of the sandbox, opened before a guest could put something else there.
     null: OwnedFd,
     first: Option<ProcessId>,
+    /// The first process becomes no program: there will be no other.
+    alone: bool,
     spawning: Vec<Spawning>,
     /// By pid.
     running: HashMap<i32, (ProcessId, Instant)>,
@@ -38,15 +39,18 @@ enum Then {
 }
 
 impl Processes {
-    pub(super) fn new(thread: SingleThread, control: OwnedFd) -> Result<Self, Failure> {
-        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .step("open /dev/null")?;
+    pub(super) fn new(
+        thread: SingleThread,
+        control: OwnedFd,
+        null: OwnedFd,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             thread,
             control,
             children: signals::watch_children().step("watch children")?,
             null,
             first: None,
+            alone: false,
             spawning: Vec::new(),
             running: HashMap::new(),
         })
@@ -54,8 +58,10 @@ impl Processes {
 
     /// Starts the process whose end is the end of the sandbox.
     pub(super) fn start_first(&mut self, id: ProcessId, process: Process, fds: Vec<OwnedFd>) {
+        let alone = process.program == Program::Trees;
         self.first = Some(id);
         self.start(id, process, fds);
+        self.alone = alone;
     }
 
     /// Until the first process has ended, or nobody wants it any more.
@@ -117,9 +123,17 @@ impl Processes {
     }
 
     fn start(&mut self, id: ProcessId, process: Process, fds: Vec<OwnedFd>) {
-        let spawned = self
-            .stdio(process.stdin, fds)
-            .and_then(|stdio| spawn(self.thread, id, process, &stdio));
+        // Nor is the second to become what only the first may be.
+        let is_later = self.first != Some(id);
+        let spawned = if self.alone || (is_later && process.program == Program::Trees) {
+            Err(NotStarted::Other(Failure {
+                step: "start a process where trees are put in place".into(),
+                source: FailureSource(libc::EPERM),
+            }))
+        } else {
+            self.stdio(process.stdin, fds)
+                .and_then(|stdio| spawn(self.thread, id, process, &stdio))
+        };
         match spawned {
             Ok(spawning) => self.spawning.push(spawning),
             Err(why) => self.tell(&Notice::NotStarted { id, why }),

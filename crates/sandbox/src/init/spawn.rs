@@ -2,7 +2,8 @@
 //!
 //! The child tells over a pipe which program it found and, should a step or the exec fail, which
 //! and why; a successful exec closes the pipe. Init does not wait for that but polls the pipe: a
-//! guest's root may stop the child half-way.
+//! guest's root may stop the child half-way. A child that puts trees in place instead closes the
+//! pipe itself, with everything else that it has from init.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -14,14 +15,15 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{chdir, setsid, umask};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::job::Process;
+use crate::job::{self, Process};
 use crate::protocol::codec::{Decoder, Encoder};
 use crate::protocol::sandbox::{NotStarted, ProcessId, clip};
 use crate::protocol::{Failure, FailureSource, Step};
 use crate::slot::IDS_PER_SANDBOX;
 use crate::sys::clone::{SingleThread, exit_now, fork};
 use crate::sys::exec::{StringVector, exec};
-use crate::sys::signals;
+use crate::sys::{fds, signals};
+use crate::trees;
 
 /// Where commands are looked for when the environment has no `PATH`.
 const DEFAULT_PATH: &[u8] = contree_api::limits::DEFAULT_PATH.as_bytes();
@@ -128,54 +130,52 @@ impl Spawning {
     }
 }
 
-/// A process whose strings are ready for the kernel.
+/// A process that is ready to be one.
 struct Plan {
-    argv: StringVector,
-    env: StringVector,
-    command: Vec<u8>,
-    path: Vec<u8>,
+    /// None: it puts trees in place.
+    program: Option<Program>,
     cwd: Vec<u8>,
     uid: u32,
     gid: u32,
 }
 
+/// A program whose strings are ready for the kernel.
+struct Program {
+    argv: StringVector,
+    env: StringVector,
+    command: Vec<u8>,
+    path: Vec<u8>,
+}
+
 impl Plan {
     fn new(process: Process) -> Result<Self, NotStarted> {
         let Process {
-            argv,
+            program,
             env,
             cwd,
             uid,
             gid,
             stdin: _,
         } = process;
-        let command = argv.first().cloned().unwrap_or_default();
-        let path = env.iter().rev().find(|(name, _)| name == b"PATH");
-        let path = path.map_or(DEFAULT_PATH, |(_, value)| value).to_vec();
-        let joined = env.into_iter().map(|(mut name, value)| {
-            name.push(b'=');
-            name.extend_from_slice(&value);
-            name
-        });
-        let no_nul = |_| NotStarted::Exec {
-            path: command.clone(),
-            errno: libc::EINVAL,
+        let program = match program {
+            job::Program::Command(argv) => Some(Program::new(argv, env)?),
+            job::Program::Trees => None,
         };
         Ok(Self {
-            argv: StringVector::new(argv).map_err(no_nul)?,
-            env: StringVector::new(joined.collect()).map_err(no_nul)?,
-            path,
+            program,
             cwd,
             uid,
             gid,
-            command,
         })
     }
 
-    /// Becomes the program. Comes back only to say why not.
+    /// Becomes the program, or does what it is to do. Comes back only to say why not.
     fn follow(&self, stdio: &Stdio, pipe: &OwnedFd) -> NotStarted {
         match self.prepare(stdio) {
-            Ok(()) => self.become_program(pipe),
+            Ok(()) => match &self.program {
+                Some(program) => program.take_over(pipe),
+                None => put_trees(pipe),
+            },
             Err(why) => why,
         }
     }
@@ -196,15 +196,53 @@ impl Plan {
             path: self.cwd.clone(),
             errno: errno.raw_os_error(),
         })?;
-        become_user(self.uid, self.gid).map_err(|errno| NotStarted::User {
-            uid: self.uid,
-            gid: self.gid,
-            errno: errno.raw_os_error(),
-        })?;
+        // Whoever puts trees in place gives them owners of their own.
+        if self.program.is_some() {
+            become_user(self.uid, self.gid).map_err(|errno| NotStarted::User {
+                uid: self.uid,
+                gid: self.gid,
+                errno: errno.raw_os_error(),
+            })?;
+        }
         signals::reset().step("reset signals").map_err(other)
     }
+}
 
-    fn become_program(&self, pipe: &OwnedFd) -> NotStarted {
+/// Says that it runs, keeps nothing but the standard streams, and works until the end of the
+/// process.
+fn put_trees(pipe: &OwnedFd) -> NotStarted {
+    // Fails only when init is dead, and then so are we.
+    let _ = rustix::io::write(pipe, &message(true, b""));
+    if let Err(failure) = fds::close_all_but(&[]).step("close inherited descriptors") {
+        return other(failure);
+    }
+    exit_now(trees::run())
+}
+
+impl Program {
+    fn new(argv: Vec<Vec<u8>>, env: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, NotStarted> {
+        let command = argv.first().cloned().unwrap_or_default();
+        let path = env.iter().rev().find(|(name, _)| name == b"PATH");
+        let path = path.map_or(DEFAULT_PATH, |(_, value)| value).to_vec();
+        let joined = env.into_iter().map(|(mut name, value)| {
+            name.push(b'=');
+            name.extend_from_slice(&value);
+            name
+        });
+        let no_nul = |_| NotStarted::Exec {
+            path: command.clone(),
+            errno: libc::EINVAL,
+        };
+        Ok(Self {
+            argv: StringVector::new(argv).map_err(no_nul)?,
+            env: StringVector::new(joined.collect()).map_err(no_nul)?,
+            path,
+            command,
+        })
+    }
+
+    /// Becomes the program. Comes back only to say why not.
+    fn take_over(&self, pipe: &OwnedFd) -> NotStarted {
         let refused = |path: &[u8], errno| NotStarted::Exec {
             path: path.to_vec(),
             errno,

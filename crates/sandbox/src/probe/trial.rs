@@ -106,7 +106,7 @@ fn job() -> Job {
         limits: Limits::default(),
         files: Vec::new(),
         process: Process {
-            argv: vec![b"/program".to_vec()],
+            program: crate::Program::Command(vec![b"/program".to_vec()]),
             env: Vec::new(),
             cwd: b"/".to_vec(),
             uid: 0,

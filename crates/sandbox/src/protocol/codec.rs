@@ -10,6 +10,12 @@ pub(crate) struct Malformed(pub(crate) &'static str);
 pub(crate) struct Encoder(Vec<u8>);
 
 impl Encoder {
+    /// Writes into memory that was used before.
+    pub(crate) fn reusing(mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        Self(memory)
+    }
+
     pub(crate) fn u8(&mut self, value: u8) -> &mut Self {
         self.0.push(value);
         self

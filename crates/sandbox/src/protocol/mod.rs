@@ -27,7 +27,9 @@ pub use sandbox::{ProcessId, Usage};
 
 /// What the protocol was compiled from; differs between builds whose protocols differ.
 pub(crate) const IDENTITY: u64 = {
-    let sources: [&[u8]; 4] = [
+    let sources: [&[u8]; 6] = [
+        include_bytes!("../job.rs"),
+        include_bytes!("../trees/stream.rs"),
         include_bytes!("codec.rs"),
         include_bytes!("launcher.rs"),
         include_bytes!("sandbox.rs"),

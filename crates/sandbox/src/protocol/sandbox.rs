@@ -385,10 +385,11 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Program;
 
     fn process() -> Process {
         Process {
-            argv: vec![b"sh".to_vec(), b"-c".to_vec(), b"\xff\xfe".to_vec()],
+            program: Program::Command(vec![b"sh".to_vec(), b"\xff\xfe".to_vec()]),
             env: vec![(b"A".to_vec(), b"b=c".to_vec())],
             cwd: b"/x".to_vec(),
             uid: 1,

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Gid, Mode, OFlags, RawMode, ResolveFlags, Uid, fchmod, fchown, fstat, openat2};
 
-use super::paths::{make_folders, open_in_root, split};
+use super::paths::{ROOT, make_folders, open_in_root, split};
 use crate::job::Attachment;
 use crate::protocol::{Failure, FailureSource, Step};
 
@@ -31,7 +31,7 @@ pub(crate) fn put(store: impl AsFd, root: impl AsFd, file: &Attachment) -> Resul
         }
     }
     let mut source = open_source(store, &file.source).step("open the attached content")?;
-    make_folders(&root, folder).step("make the folder")?;
+    make_folders(&root, folder, ROOT, &mut false).step("make the folder")?;
     let mut target = open_target(&root, &file.dest)?;
     io::copy(&mut source, &mut target).step("write the file")?;
     fchown(

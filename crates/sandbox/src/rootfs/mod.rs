@@ -36,4 +36,5 @@ mod supply;
 
 pub(crate) use attach::{Mounts, ProcPaths, attach, place};
 pub(crate) use attachments::put as put_file;
-pub(crate) use overlay::assemble;
+pub(crate) use overlay::{Assembled, assemble};
+pub(crate) use paths::{make_folders, open_in_root, split as split_path};

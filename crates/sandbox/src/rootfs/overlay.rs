@@ -12,6 +12,7 @@ use rustix::process::{chdir, fchdir, pivot_root};
 use super::attach::clone_tree;
 use super::paths::open_in_root;
 use super::supply;
+use crate::job::Program;
 use crate::protocol::sandbox::Begin;
 use crate::protocol::{Failure, FailureSource, Step};
 use crate::sys::mount::set_attributes;
@@ -19,11 +20,21 @@ use crate::sys::mount::set_attributes;
 /// Mount data is copied from one page; the kernel cuts it there without a word.
 const MOUNT_DATA: usize = 4096;
 
+/// What is left of the stage.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    /// The layer store, when there are files to be taken from it; drop it before anything of the
+    /// guest runs.
+    pub(crate) store: Option<OwnedFd>,
+    /// The sandbox's `/dev/null`.
+    pub(crate) null: OwnedFd,
+}
+
 /// Puts the root together on the stage and makes it the root of this process and namespace.
 ///
-/// Returns the layer store when there are files to be taken from it; drop it before anything of
-/// the guest runs.
-pub(crate) fn assemble(job: &Begin) -> Result<Option<OwnedFd>, Failure> {
+/// Where only trees are put in place there is nothing but the image's own files: what a tree has
+/// below `/dev` or `/proc` becomes part of the image too.
+pub(crate) fn assemble(job: &Begin) -> Result<Assembled, Failure> {
     chdir("/layers").step("change to the layer store")?;
     let options = options(job)?;
     mount(
@@ -36,19 +47,16 @@ pub(crate) fn assemble(job: &Begin) -> Result<Option<OwnedFd>, Failure> {
     .step("mount the overlay")?;
     let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, "/root", folder, Mode::empty()).step("open the new root")?;
-    let proc = openat(CWD, "/newproc", folder, Mode::empty()).step("open the new /proc")?;
-    move_into(proc, root.as_fd(), "proc")?;
-    let devices = clone_tree("/scratch/dev", true).step("clone /dev")?;
-    move_into(devices, root.as_fd(), "dev")?;
-    let sys = clone_tree("/sys", true).step("clone /sys")?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
-        | MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    set_attributes(sys.as_fd(), true, attributes, None).step("make /sys read-only")?;
-    move_into(sys, root.as_fd(), "sys")?;
-    supply::mount_over(root.as_fd(), "resolv.conf", &job.resolv_conf)?;
-    supply::mount_over(root.as_fd(), "hosts", &job.hosts)?;
+    if job.process.program != Program::Trees {
+        furnish(job, root.as_fd())?;
+    }
+    let null = openat(
+        CWD,
+        "/scratch/dev/null",
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .step("open /dev/null")?;
     let store = if job.files.is_empty() {
         None
     } else {
@@ -59,7 +67,25 @@ pub(crate) fn assemble(job: &Begin) -> Result<Option<OwnedFd>, Failure> {
     pivot_root(".", ".").step("pivot to the new root")?;
     unmount(".", UnmountFlags::DETACH).step("detach the stage")?;
     chdir("/").step("change to /")?;
-    Ok(store)
+    Ok(Assembled { store, null })
+}
+
+/// Adds to the image's files what a command expects beside them.
+fn furnish(job: &Begin, root: BorrowedFd<'_>) -> Result<(), Failure> {
+    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = openat(CWD, "/newproc", folder, Mode::empty()).step("open the new /proc")?;
+    move_into(proc, root, "proc")?;
+    let devices = clone_tree("/scratch/dev", true).step("clone /dev")?;
+    move_into(devices, root, "dev")?;
+    let sys = clone_tree("/sys", true).step("clone /sys")?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    set_attributes(sys.as_fd(), true, attributes, None).step("make /sys read-only")?;
+    move_into(sys, root, "sys")?;
+    supply::mount_over(root, "resolv.conf", &job.resolv_conf)?;
+    supply::mount_over(root, "hosts", &job.hosts)
 }
 
 fn options(job: &Begin) -> Result<CString, Failure> {

@@ -5,9 +5,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Gid, Mode, OFlags, ResolveFlags, Uid, chownat, mkdirat, openat2};
 use rustix::io::Errno;
 
+/// Root, as the owner of a folder.
+pub(super) const ROOT: (u32, u32) = (0, 0);
+
 /// Opens a guest's path. `root` is where `/` and `..` of symlinks lead and what nothing leads
 /// out of.
-pub(super) fn open_in_root(
+pub(crate) fn open_in_root(
     root: impl AsFd,
     path: &[u8],
     flags: OFlags,
@@ -23,36 +26,43 @@ pub(super) fn open_in_root(
     }
 }
 
-/// Opens a guest's folder, making what is missing on the way with mode 0755, owned by root.
-pub(super) fn make_folders(root: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+/// Opens a guest's folder, making what is missing on the way with mode 0755 and this owner, and
+/// tells in `made` when it had to.
+pub(crate) fn make_folders(
+    root: impl AsFd,
+    path: &[u8],
+    (uid, gid): (u32, u32),
+    made: &mut bool,
+) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     match open_in_root(&root, non_empty(path), flags, Mode::empty()) {
         Err(Errno::NOENT) => {}
         result => return result,
     }
-    let mut made = Vec::new();
+    let mut so_far = Vec::new();
     let mut folder = open_in_root(&root, b".", flags, Mode::empty())?;
     for name in path
         .split(|byte| *byte == b'/')
         .filter(|name| !name.is_empty())
     {
-        if !made.is_empty() {
-            made.push(b'/');
+        if !so_far.is_empty() {
+            so_far.push(b'/');
         }
-        made.extend_from_slice(name);
+        so_far.extend_from_slice(name);
         // From the root each time, so that `..` and links mean what they mean in a whole path.
-        folder = match open_in_root(&root, &made, flags, Mode::empty()) {
+        folder = match open_in_root(&root, &so_far, flags, Mode::empty()) {
             Err(Errno::NOENT) => {
                 // EEXIST here is a symlink that leads nowhere; it is reported as it is.
                 mkdirat(&folder, name, Mode::from_raw_mode(0o755))?;
                 chownat(
                     &folder,
                     name,
-                    Some(Uid::ROOT),
-                    Some(Gid::ROOT),
+                    Some(Uid::from_raw(uid)),
+                    Some(Gid::from_raw(gid)),
                     rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
                 )?;
-                open_in_root(&root, &made, flags, Mode::empty())?
+                *made = true;
+                open_in_root(&root, &so_far, flags, Mode::empty())?
             }
             result => result?,
         };
@@ -61,7 +71,7 @@ pub(super) fn make_folders(root: impl AsFd, path: &[u8]) -> rustix::io::Result<O
 }
 
 /// The folder part and the last name of a path; `None` when it names a folder by its form.
-pub(super) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let (folder, name) = match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (&path[..0], path),
@@ -98,15 +108,16 @@ mod tests {
         std::os::unix::fs::symlink("../outside", inside.join("relative")).unwrap();
         std::os::unix::fs::symlink("/real", inside.join("good")).unwrap();
         let root = std::fs::File::open(&inside).unwrap();
-        make_folders(&root, b"/good/new/deep").unwrap();
+        let make = |path: &[u8]| make_folders(&root, path, (0, 0), &mut false);
+        make(b"/good/new/deep").unwrap();
         assert!(inside.join("real/new/deep").is_dir());
-        make_folders(&root, b"a/../b").unwrap();
+        make(b"a/../b").unwrap();
         assert!(inside.join("b").is_dir());
-        make_folders(&root, b"../../../up").unwrap();
+        make(b"../../../up").unwrap();
         assert!(inside.join("up").is_dir(), "the root is its own parent");
         for path in [&b"absolute/x"[..], b"relative/x"] {
             // Both dangle inside the root.
-            assert_eq!(make_folders(&root, path).unwrap_err(), Errno::EXIST);
+            assert_eq!(make(path).unwrap_err(), Errno::EXIST);
         }
         assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
     }

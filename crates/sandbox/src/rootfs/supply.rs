@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
 
 use super::attach::clone_tree;
-use super::paths::{make_folders, open_in_root};
+use super::paths::{ROOT, make_folders, open_in_root};
 use crate::protocol::{Failure, Step};
 use crate::sys::mount::set_attributes;
 
@@ -31,7 +31,7 @@ pub(super) fn mount_over(root: BorrowedFd<'_>, name: &str, content: &[u8]) -> Re
     let flags = OFlags::PATH | OFlags::NOFOLLOW;
     let target = match open_in_root(root, path.as_bytes(), flags, Mode::empty()) {
         Err(Errno::NOENT) => {
-            make_folders(root, b"etc").step("make /etc")?;
+            make_folders(root, b"etc", ROOT, &mut false).step("make /etc")?;
             let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
             open_in_root(root, path.as_bytes(), create, Mode::from_raw_mode(0o644))
                 .step("make a file to supply over")?;

@@ -18,7 +18,8 @@ pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Closes every descriptor from 3 on that is not in `keep`.
+/// Closes every descriptor from 3 on that is not in `keep`. What this process owned of them is
+/// not to be used or dropped any more.
 pub(crate) fn close_all_but(keep: &[std::os::fd::RawFd]) -> io::Result<()> {
     let mut keep: Vec<u32> = keep
         .iter()
@@ -30,7 +31,8 @@ pub(crate) fn close_all_but(keep: &[std::os::fd::RawFd]) -> io::Result<()> {
     for fd in keep.into_iter().chain([u32::MAX]) {
         if first < fd {
             // SAFETY: plain numbers; the callers are the launcher and init at points where they
-            // own no descriptor beside the kept ones.
+            // own no descriptor beside the kept ones, and a child of init that exits without
+            // dropping anything.
             let result = unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
             if result != 0 {
                 return Err(io::Error::last_os_error());

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use contree_sandbox::{Attachment, SpawnError};
 
-use crate::world::World;
+use crate::world::{World, command};
 
 fn entries(folder: &std::path::Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(folder)
@@ -181,7 +181,11 @@ async fn privileged_setuid_programs_and_mounts_work() {
         world.store().join("files/id"),
     )
     .unwrap();
-    job.process.argv[2] = b"/usr/local/bin/rootid -u; /usr/local/bin/rootid -ru".to_vec();
+    job.process.program = command(&[
+        "sh",
+        "-c",
+        "/usr/local/bin/rootid -u; /usr/local/bin/rootid -ru",
+    ]);
     assert_eq!(world.run(job).await.unwrap().ok(), "0\n1000\n");
 
     let script = "mkdir /m && mount -t tmpfs none /m && echo x > /m/f && umount /m && ls /m | wc -l; \

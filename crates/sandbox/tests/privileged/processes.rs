@@ -1,9 +1,9 @@
 //! Processes: start, streams, signals, ends.
 
-use contree_sandbox::{SignalError, SpawnError};
+use contree_sandbox::{Program, SignalError, SpawnError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::world::{World, finish, line, process, within};
+use crate::world::{World, command, finish, line, process, within};
 
 #[tokio::test]
 async fn privileged_a_command_runs_and_its_exit_code_comes_back() {
@@ -92,7 +92,7 @@ async fn privileged_a_command_that_cannot_start_says_why() {
     ];
     for (argv, expected_path, errno) in cases {
         let mut job = world.job("");
-        job.process.argv = process(argv).argv;
+        job.process.program = command(argv);
         let upper = world.upper(&job);
         match world.run(job).await {
             Err(error @ SpawnError::Exec { .. }) => {
@@ -115,10 +115,10 @@ async fn privileged_a_command_that_cannot_start_says_why() {
         );
     }
     let mut job = world.job("");
-    job.process.argv = process(&["nonexistent"]).argv;
+    job.process.program = command(&["nonexistent"]);
     let error = world.run(job).await.unwrap_err();
     let mut long = world.job("");
-    long.process.argv = vec![[b"/".as_slice(), &[b'x'; 100_000]].concat()];
+    long.process.program = Program::Command(vec![[b"/".as_slice(), &[b'x'; 100_000]].concat()]);
     match world.run(long).await {
         Err(SpawnError::Exec { path, source }) => {
             assert_eq!((path.len(), source.0), (4096, libc_errno::ENAMETOOLONG));
@@ -184,8 +184,9 @@ async fn privileged_arguments_and_environment_of_two_mebibytes() {
     assert_eq!(world.run(job).await.unwrap().ok(), "122880 13 102400\n");
 
     let mut job = world.job("");
-    job.process.argv = std::iter::repeat_n(vec![b'a'; 100_000], 40).collect();
-    job.process.argv[0] = b"/bin/true".to_vec();
+    let mut argv = vec![vec![b'a'; 100_000]; 40];
+    argv[0] = b"/bin/true".to_vec();
+    job.process.program = Program::Command(argv);
     assert!(matches!(
         world.run(job).await,
         Err(SpawnError::Exec { path, source }) if path == "/bin/true" && source.0 == libc_errno::E2BIG

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use contree_sandbox::{
-    Exit, Host, HostConfig, Job, Limits, NetworkConfig, Process, Running, Sandbox, SpawnError,
+    Exit, Host, HostConfig, Job, Limits, NetworkConfig, Process, Program, Running, Sandbox,
+    SpawnError,
 };
 use tokio::io::AsyncReadExt;
 
@@ -178,9 +179,13 @@ impl World {
     }
 }
 
+pub(crate) fn command(argv: &[&str]) -> Program {
+    Program::Command(argv.iter().map(|arg| arg.as_bytes().to_vec()).collect())
+}
+
 pub(crate) fn process(argv: &[&str]) -> Process {
     Process {
-        argv: argv.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+        program: command(argv),
         env: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
         cwd: b"/".to_vec(),
         uid: 0,
