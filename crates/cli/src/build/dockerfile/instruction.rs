@@ -363,7 +363,9 @@ fn env(rest: &str, escape: char) -> Result<Vec<(String, String)>, String> {
     words
         .into_iter()
         .map(|word| match word.split_once('=') {
-            None => Err(format!("ENV needs name=value, not `{word}`")),
+            None => Err(format!(
+                "ENV needs name=value, not `{word}`; a value with blanks needs quotes"
+            )),
             Some(("", _)) => Err(format!("ENV needs a name before the =, in `{word}`")),
             Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         })

@@ -404,7 +404,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ),
         (
             "FROM a\nENV x=1 y",
-            "Dockerfile:2: ENV needs name=value, not `y` (ENV x=1 y)",
+            "Dockerfile:2: ENV needs name=value, not `y`; a value with blanks needs quotes (ENV x=1 y)",
         ),
         ("FROM a\nARG", "Dockerfile:2: ARG needs a name (ARG)"),
         (
