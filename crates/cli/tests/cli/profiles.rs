@@ -98,7 +98,8 @@ fn profiles_are_switched_and_removed_and_comments_stay() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("# mine\n{text}; end\n")).unwrap();
     home.contree(&["auth", "-p", "work", "-u", &fake.url(), "--token", "secret"])
-        .code(0);
+        .code(0)
+        .says("it was 'default'   (contree auth switch default)");
     assert!(
         std::fs::read_to_string(&path)
             .unwrap()
