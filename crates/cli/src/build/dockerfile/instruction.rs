@@ -3,6 +3,7 @@
 //! The keyword is followed by flags (`--name=value`, only at the beginning), then by arguments in
 //! the form that belongs to the keyword. Errors are what comes behind `Dockerfile:12: `.
 
+use super::flags::Flags;
 use super::lines::{Line, Opening, keyword, words};
 use super::{ArgDefault, Copy, Instruction, Run, RunCommand, Source, What};
 
@@ -72,11 +73,7 @@ pub(super) fn read(line: &Line, escape: char) -> Result<Read, String> {
             what: What::Ignored(name),
         }]));
     }
-    let (flags, rest) = flags(rest, escape);
-    let mut flags = Flags {
-        keyword: &keyword,
-        flags,
-    };
+    let (mut flags, rest) = Flags::read(&keyword, rest, escape);
     let needs = |what: &str| format!("{keyword} needs {what}");
     let mut instructions = Vec::new();
     let what = match keyword.as_str() {
@@ -189,101 +186,6 @@ pub(super) fn shown(line: &Line) -> String {
         text.push_str(&format!(" ({first}{more})"));
     }
     text
-}
-
-/// Flags of one instruction that nothing has asked for yet.
-struct Flags<'a> {
-    keyword: &'a str,
-    flags: Vec<(String, Option<String>)>,
-}
-
-/// `--name=value` and `--name` up to the first other word; quotes and escapes in them are taken
-/// away. And what follows them.
-fn flags(text: &str, escape: char) -> (Vec<(String, Option<String>)>, &str) {
-    let mut flags = Vec::new();
-    let mut rest = text.trim_start();
-    while rest.starts_with("--") {
-        let word = words(rest, escape)[0];
-        rest = rest[word.len()..].trim_start();
-        if word == "--" {
-            break;
-        }
-        let word = unquoted(&word[2..], escape);
-        flags.push(match word.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (word, None),
-        });
-    }
-    (flags, rest)
-}
-
-fn unquoted(word: &str, escape: char) -> String {
-    let mut text = String::new();
-    let mut quote = None;
-    let mut chars = word.chars();
-    while let Some(char) = chars.next() {
-        match quote {
-            Some(open) if char == open => quote = None,
-            None if matches!(char, '\'' | '"') => quote = Some(char),
-            _ if char == escape && quote != Some('\'') => text.extend(chars.next()),
-            _ => text.push(char),
-        }
-    }
-    text
-}
-
-impl Flags<'_> {
-    fn take(&mut self, name: &str) -> Option<Option<String>> {
-        let at = self.flags.iter().position(|(found, _)| found == name)?;
-        Some(self.flags.remove(at).1)
-    }
-
-    /// `--name=value`, at most once.
-    fn value(&mut self, name: &str) -> Result<Option<String>, String> {
-        let value = match self.take(name) {
-            None => return Ok(None),
-            Some(Some(value)) if !value.is_empty() => value,
-            Some(_) => return Err(format!("--{name} needs a value: --{name}=…")),
-        };
-        if self.take(name).is_some() {
-            return Err(format!("--{name} is there twice"));
-        }
-        Ok(Some(value))
-    }
-
-    /// Every `--name=value`.
-    fn values(&mut self, name: &str) -> Result<Vec<String>, String> {
-        let mut values = Vec::new();
-        while let Some(value) = self.take(name) {
-            values.push(
-                value
-                    .filter(|value| !value.is_empty())
-                    .ok_or_else(|| format!("--{name} needs a value: --{name}=…"))?,
-            );
-        }
-        Ok(values)
-    }
-
-    /// `--name`, `--name=true` or `--name=false`.
-    fn switch(&mut self, name: &str) -> Result<Option<bool>, String> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(None) => Ok(Some(true)),
-            Some(Some(value)) => match value.to_ascii_lowercase().as_str() {
-                "true" | "1" => Ok(Some(true)),
-                "false" | "0" => Ok(Some(false)),
-                _ => Err(format!("--{name} is true or false, not `{value}`")),
-            },
-        }
-    }
-
-    /// Refuses what nothing has asked for.
-    fn end(&self) -> Result<(), String> {
-        match self.flags.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(format!("{} has no flag --{name}", self.keyword)),
-        }
-    }
 }
 
 /// A JSON list of strings. None when it is none at all, as with `[ -f x ] && y`.
@@ -492,7 +394,7 @@ fn check_from(from: &str) -> Result<(), String> {
 }
 
 fn copy(rest: &str, line: &Line, mut flags: Flags<'_>) -> Result<Copy, String> {
-    let keyword = flags.keyword;
+    let keyword = flags.keyword();
     let is_add = keyword == "ADD";
     let mut copy = Copy {
         is_add,

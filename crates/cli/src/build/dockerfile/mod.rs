@@ -1,12 +1,13 @@
 //! A Dockerfile as data: stages of instructions, checked as far as the text alone allows.
 //!
 //! Three steps, a file each: [`lines`] makes logical lines of the text (escape character,
-//! continuations, comments, heredocs), [`instruction`] reads one of them (flags, JSON, words), and
+//! continuations, comments, heredocs), [`instruction`] reads one of them ([`flags`], JSON, words), and
 //! this one puts them into stages and looks at what concerns more than one line.
 //!
 //! Nothing is expanded here: variables have values only when a stage is built, see
 //! [`super::expand`]. Errors begin with the place: `Dockerfile:12: COPY needs …`.
 
+mod flags;
 mod instruction;
 mod lines;
 

@@ -13,6 +13,7 @@
 //!
 //! How a word is expanded is in [`word`].
 
+mod wildcards;
 mod word;
 
 use std::collections::BTreeMap;
