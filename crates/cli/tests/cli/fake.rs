@@ -255,6 +255,11 @@ impl Fake {
             .collect()
     }
 
+    /// As after the time that files are kept for.
+    pub(crate) fn forget_files(&self) {
+        self.shared.lock().unwrap().files.clear();
+    }
+
     /// Waits until an operation is in a state; its id.
     pub(crate) fn wait_for(&self, status: &str) -> String {
         loop {
@@ -421,6 +426,13 @@ async fn spawn(State(app): State<App>, body: Json<Value>) -> Response {
     let mut request = body.0;
     app.with(|shared| {
         shared.bodies.push(request.clone());
+        let files = request["files"].as_object().into_iter().flatten();
+        for (path, file) in files {
+            let is_there = |sha256: &String| file["uuid"] == uuid(b"file", sha256);
+            if !shared.files.keys().any(is_there) {
+                return failed(404, &format!("files[{path:?}].uuid: there is no file"));
+            }
+        }
         let id = uuid(b"operation", &shared.operations.len().to_string());
         let stdin: Option<ClosableStreamRepr> = request
             .get("stdin")

@@ -255,9 +255,10 @@ fn one_record_for_programs() {
     let ended = home.contree(&["-o", "json", "run", "exit", "3"]).code(3);
     assert_eq!(ended.rows()[0]["exit_code"], 3);
     for format in ["csv", "tsv", "table"] {
-        home.contree(&["-o", format, "run", "echo"])
-            .code(1)
-            .says("-o json");
+        let ended = home.contree(&["-o", format, "run", "both"]).code(0);
+        let (header, row) = ended.stdout.split_once('\n').unwrap();
+        assert!(header.to_lowercase().contains("exit_code"), "{header}");
+        assert!(row.contains("SUCCESS") && row.contains("out"), "{row}");
     }
     let toml = home
         .contree(&["-o", "toml", "run", "echo", "x"])
@@ -272,7 +273,14 @@ fn files_go_along() {
     let (fake, home) = session();
     let folder = home.folder.path().join("src");
     std::fs::create_dir_all(folder.join("deep/.git")).unwrap();
-    for name in ["a.py", "a.pyc", "deep/b", "deep/.git/c", "x.log"] {
+    for name in [
+        "a.py",
+        "a.pyc",
+        "deep/b",
+        "deep/c.txt",
+        "deep/.git/c",
+        "x.log",
+    ] {
         std::fs::write(folder.join(name), name).unwrap();
     }
     home.contree(&[
@@ -281,6 +289,7 @@ fn files_go_along() {
         "src:/srv:u5:m0700",
         "--file-excludes",
         "*.log",
+        "deep/c*",
         "-F",
         "src/a.py:/x:m4755",
         "echo",
@@ -302,6 +311,61 @@ fn files_go_along() {
     home.contree(&["run", "-F", "src:what", "echo"])
         .code(1)
         .says("HOST[:/PATH]");
+}
+
+#[test]
+fn uploads_are_remembered_until_the_server_forgets_them() {
+    let (fake, home) = session();
+    std::fs::write(home.folder.path().join("a"), "first").unwrap();
+    let run = ["run", "-F", "a:/a", "-F", "./a:/b", "echo"];
+    let asked = |fake: &Fake| {
+        let files = |request: &&String| request.contains("/files");
+        fake.requests().iter().filter(files).count()
+    };
+    home.contree(&run).code(0);
+    let known = asked(&fake);
+    assert!(known > 0);
+    // Not asked after again while it stays as it is.
+    home.contree(&run).code(0);
+    assert_eq!(asked(&fake), known);
+    fake.forget_files();
+    home.contree(&run).code(0);
+    assert!(asked(&fake) > known);
+    assert_eq!(fake.uploads(), [b"first"]);
+    let files = fake.bodies().pop().unwrap()["files"].clone();
+    assert_eq!(files["/a"]["uuid"], files["/b"]["uuid"]);
+    std::fs::write(home.folder.path().join("a"), "second!").unwrap();
+    home.contree(&run).code(0);
+    assert_eq!(fake.uploads().len(), 2);
+    // What is not there for another reason is not tried for ever.
+    std::fs::write(home.folder.path().join("b"), "staged").unwrap();
+    home.contree(&["file", "cp", "b", "/c"]).code(0);
+    fake.forget_files();
+    home.contree(&run).code(1).says("there is no file");
+}
+
+#[test]
+fn a_script_reaches_the_shell_with_its_words() {
+    let (fake, home) = session();
+    let script = home.folder.path().join("script");
+    std::fs::write(
+        script,
+        "#!/usr/bin/env -S contree run -I\r\necho \"$@\"\r\n",
+    )
+    .unwrap();
+    // The server that is played has no shell; what it was asked is the point.
+    home.contree_with(&["run", "-I", "script", "a b", "-x"], b"not for it")
+        .code(1);
+    let body = fake.bodies().pop().unwrap();
+    assert_eq!(body["command"], "/bin/sh");
+    assert_eq!(body["args"], json!(["-s", "--", "a b", "-x"]));
+    assert_eq!(
+        body["stdin"],
+        json!({"value": "echo \"$@\"\n", "encoding": "ascii", "close": true})
+    );
+    home.contree(&["run", "-I", "none"])
+        .code(1)
+        .says("could not read the script none");
 }
 
 #[test]
@@ -350,7 +414,7 @@ fn detached_runs_are_listed_shown_and_killed() {
     home.contree(&["kill", "-a"])
         .code(0)
         .says("Nothing to cancel");
-    home.contree(&["kill"]).code(2);
+    home.contree(&["kill"]).code(1);
     assert_eq!(home.rows(&["show", "@2"])[0]["status"], "CANCELLED");
     // What has ended is remembered.
     let asked = fake.requests().len();
@@ -371,7 +435,7 @@ fn detached_runs_are_listed_shown_and_killed() {
     home.contree(&["session", "branch", "--prune"]).code(0);
     assert_eq!(
         home.contree(&["session", "branch"]).code(0).stdout,
-        "* main\n"
+        "MARKER  BRANCH\n*   main\n"
     );
 }
 
