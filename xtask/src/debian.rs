@@ -74,6 +74,14 @@ pub(crate) const PYTHON: &[Need] =
 /// What tests of searching in images are judged by.
 pub(crate) const SEARCH: &[Need] = &[need("rg", "ripgrep")];
 
+/// The folder of [`FONTS`].
+pub(crate) const FONT_FOLDER: &str = "/usr/share/fonts/truetype/dejavu";
+/// What pictures of terminals are written with.
+pub(crate) const FONTS: &[Need] = &[need("test", "fonts-dejavu-core").probed_by(&[
+    "-f",
+    "/usr/share/fonts/truetype/dejavu/DejaVuSansMono-Bold.ttf",
+])];
+
 /// Debian's release that root filesystems are made of.
 const SUITE: &str = "bookworm";
 

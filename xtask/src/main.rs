@@ -12,6 +12,7 @@ mod build;
 mod check;
 mod debian;
 mod deny;
+mod pictures;
 mod programs;
 mod quickstart;
 mod test;
@@ -36,6 +37,8 @@ enum Command {
     Quickstart(quickstart::Args),
     /// Measure this machine and write target/bench/*.json
     Bench(bench::Args),
+    /// Draw the pictures of docs/pictures, of the real command line at work
+    Pictures(pictures::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,5 +63,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Test(args) => test::run(args),
         Command::Quickstart(args) => quickstart::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Pictures(args) => pictures::run(args),
     }
 }

@@ -37,6 +37,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         "contree-bench",
         &["contree-api", "contree-client", "contree-e2e"],
     ),
+    // Draws what they show on a terminal.
+    ("contree-pictures", &["contree-e2e"]),
     ("xtask", &[]),
 ];
 

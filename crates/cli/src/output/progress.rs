@@ -3,10 +3,12 @@
 //! One set of bars is shown at a time, for the whole process, so that messages can be printed
 //! above it: see [`suspended`].
 
+use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{Output, harmless};
 
@@ -26,6 +28,8 @@ pub(super) fn suspended(print: impl FnOnce()) {
 pub(crate) struct Progress {
     output: Output,
     bars: Option<MultiProgress>,
+    /// All so far, with their names: these stand in one column.
+    named: RefCell<Vec<(ProgressBar, String)>>,
 }
 
 impl Progress {
@@ -37,14 +41,16 @@ impl Progress {
         Self {
             output: output.clone(),
             bars,
+            named: RefCell::default(),
         }
     }
 
     /// A task by name.
     pub(crate) fn task(&self, name: &str) -> Task {
         let bar = self.bars.as_ref().map(|bars| {
-            let bar = bars.add(ProgressBar::new_spinner().with_style(style(false)));
-            bar.set_prefix(harmless(name));
+            let look = style(&self.output, false);
+            let bar = bars.add(ProgressBar::new_spinner().with_style(look));
+            self.line_up(&bar, name);
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
@@ -54,6 +60,19 @@ impl Progress {
             bar,
             is_measured: false,
             told: String::new(),
+        }
+    }
+}
+
+impl Progress {
+    /// Makes all names as wide as the widest.
+    fn line_up(&self, bar: &ProgressBar, name: &str) {
+        let mut named = self.named.borrow_mut();
+        named.push((bar.clone(), harmless(name)));
+        let widest = named.iter().map(|(_, name)| name.width()).max();
+        for (bar, name) in &*named {
+            let missing = widest.unwrap_or(0) - name.width();
+            bar.set_prefix(format!("{name}{}", " ".repeat(missing)));
         }
     }
 }
@@ -97,7 +116,7 @@ impl Task {
     pub(crate) fn bytes(&mut self, done: u64, total: u64) {
         let Some(bar) = &self.bar else { return };
         if !std::mem::replace(&mut self.is_measured, true) {
-            bar.set_style(style(true));
+            bar.set_style(style(&self.output, true));
         }
         bar.set_length(total);
         bar.set_position(done);
@@ -111,13 +130,16 @@ impl Task {
     }
 }
 
-fn style(is_measured: bool) -> ProgressStyle {
-    let template = if is_measured {
-        "{spinner} {prefix}  [{bar:16}] {bytes}/{total_bytes} {wide_msg}"
-    } else {
-        "{spinner} {prefix}  {elapsed}  {wide_msg}"
+fn style(output: &Output, is_measured: bool) -> ProgressStyle {
+    let template = match (is_measured, output.colors) {
+        (true, true) => {
+            "{spinner:.cyan} {prefix}  {bar:20.cyan/black.bright}  {bytes:>10} of {total_bytes}  {wide_msg}"
+        }
+        (true, false) => "{spinner} {prefix}  {bar:20}  {bytes:>10} of {total_bytes}  {wide_msg}",
+        (false, true) => "{spinner:.cyan} {prefix}  {elapsed:>4}  {wide_msg}",
+        (false, false) => "{spinner} {prefix}  {elapsed:>4}  {wide_msg}",
     };
     ProgressStyle::with_template(template)
         .expect("the templates above are valid")
-        .progress_chars("━━ ")
+        .progress_chars("━╸─")
 }

@@ -23,6 +23,10 @@ const SECTIONS: &[(&[&str], &str)] = &[
     (&["sessions"], include_str!("sessions.md")),
     (&["images_and_tags", "images"], include_str!("images.md")),
     (
+        &["building_images", "building", "build"],
+        include_str!("building.md"),
+    ),
+    (
         &["files_and_directories", "files"],
         include_str!("files.md"),
     ),
@@ -36,6 +40,10 @@ const SECTIONS: &[(&[&str], &str)] = &[
     ),
     (&["command_safety", "command"], include_str!("safety.md")),
     (&["output_formats", "output"], include_str!("output.md")),
+    (
+        &["interactive_shell", "interactive", "shell"],
+        include_str!("shell.md"),
+    ),
     (&["profiles"], include_str!("profiles.md")),
 ];
 
@@ -52,11 +60,13 @@ Topics:
   core           how to go about a task
   sessions       steps, branches, going back
   images         images, tags, imports
+  build          images from Dockerfiles
   files          files into a run and out of it
   looking        list, read, search without a run
   execution      ways to run, detached runs
   command        rules that keep work safe
   output         output formats
+  shell          the interactive shell
   profiles       servers, tokens, files of this program
   all_commands   every command in a line
   all            everything
