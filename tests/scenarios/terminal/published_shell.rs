@@ -92,3 +92,27 @@ async fn privileged_shells_leave_the_same_rows() {
     terminal.press(Key::Up);
     terminal.cursor_row_is("(main) /tmp $ false; exit 3");
 }
+
+#[tokio::test]
+async fn privileged_shell_history_has_an_end() {
+    let (_server, contree) = session().await;
+    let fill = "
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+lines = (('test', f'echo {i}') for i in range(10005))
+db.executemany('INSERT INTO shell_history (session_key, line) VALUES (?, ?)', lines)
+db.execute('INSERT INTO shell_history (session_key, line) VALUES (?, ?)', ('other', 'kept'))
+db.commit()
+";
+    let filled = Command::new("python3")
+        .args(["-c", fill])
+        .arg(contree.home().join("cli/sessions/default.db"))
+        .status();
+    assert!(filled.expect("python3 starts").success());
+    let mut terminal = super::shell(&contree);
+    super::enter(&mut terminal, "history 10004");
+    // Of 10,006 lines the newest 10,000 are left.
+    terminal.shows("  9999  echo 10004");
+    terminal.shows(" 10000  history 10004");
+    assert!(rows(&contree, "other").contains("kept"));
+}

@@ -301,3 +301,49 @@ false
     let output = stranger.run_with_stdin(&["shell"], Some(b"echo"));
     output.ends_with(1).complains("contree auth");
 }
+
+#[tokio::test]
+async fn privileged_shell_edits_files_of_the_image() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (_server, contree) = session().await;
+    let tools = tempfile::tempdir().expect("a folder");
+    let vim = tools.path().join("vim");
+    std::fs::write(&vim, "#!/bin/sh\necho edited > \"$1\"\n").expect("an editor");
+    std::fs::set_permissions(&vim, std::fs::Permissions::from_mode(0o755)).expect("it can be run");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = contree.command(&["shell"]);
+    command.env("PATH", format!("{}:{path}", tools.path().display()));
+    let mut terminal = contree_e2e::Terminal::start(command);
+    terminal.cursor_row_is("(main) / $");
+    enter(&mut terminal, "vim etc/motd");
+    terminal.shows("Pending: /etc/motd");
+    terminal.cursor_row_is("(main) / $");
+    // What waits is not in the image yet, so this is run, and the file goes along.
+    enter(&mut terminal, "cat /etc/motd");
+    terminal.shows("\nedited");
+    terminal.cursor_row_is("(main) / $");
+    contree.line("cat /etc/motd").succeeds().shows("edited");
+    enter(&mut terminal, "vim");
+    terminal.cursor_row_is("(main) / [1] $");
+}
+
+#[tokio::test]
+async fn privileged_shell_passes_its_options_on() {
+    let (_server, contree) = session().await;
+    let options = ["-S", "other", "-o", "json", "shell"];
+    let mut terminal = contree.terminal(&options);
+    terminal.cursor_row_is("/ $");
+    terminal.shows("image: none");
+    enter(&mut terminal, "true");
+    terminal.shows("No active session");
+    terminal.cursor_row_is("/ [1] $");
+    enter(&mut terminal, "contree use tiny:latest");
+    terminal.cursor_row_is("(main) / $");
+    enter(&mut terminal, "contree session");
+    terminal.shows("\"session_key\": \"other\"");
+    // For one command only.
+    enter(&mut terminal, "contree -S test -o csv session");
+    terminal.shows("\ntest,main,");
+    terminal.shows("session: other [1]");
+}

@@ -1,5 +1,7 @@
 //! `contree shell`: what is typed while a command runs, Ctrl-C, and timeouts.
 
+use std::net::TcpListener;
+
 use contree_e2e::Key;
 use contree_e2e::terminal::cursor_row;
 
@@ -110,4 +112,25 @@ async fn privileged_shell_timeouts() {
     let shown = contree.line("-o json show @").succeeds();
     let row: serde_json::Value = serde_json::from_str(shown.stdout.trim()).expect("JSON");
     assert_eq!(row["title"].as_str().unwrap_or("echo plain"), "echo plain");
+}
+
+#[tokio::test]
+async fn privileged_shell_goes_on_with_lines_that_reached_no_command() {
+    let (_server, contree) = session().await;
+    // Takes the run and never answers, until it goes away.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let mut terminal = contree.terminal(&["--url", &url, "shell"]);
+    terminal.cursor_row_is("(main) / $");
+    enter(&mut terminal, "echo in vain");
+    let (connection, _) = silent.accept().expect("a connection");
+    terminal.hides_typing(false);
+    terminal.type_line("pwd");
+    terminal.type_text("echo begun");
+    terminal.shows("echo begun");
+    drop((connection, silent));
+    terminal.shows("error: ");
+    // What `pwd` says, and then the line that is not finished.
+    terminal.shows("\n/\n");
+    terminal.cursor_row_is("(main) / $ echo begun");
 }
