@@ -22,9 +22,11 @@ from dataclasses import dataclass
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 PASSING = [
+    # Build sessions and their layers are named by the folder and by what is in it.
+    (re.compile(r"\b(build|layer):[0-9a-f]{16}\b"), r"\1:<hash>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?"), "<moment>"),
     (re.compile(r"\b\d+:\d\d:\d\d(\.\d+)?\b"), "<duration>"),
-    (re.compile(r"\b10\.200\.\d+\.\d+\b"), "<address of a sandbox>"),
+    (re.compile(r"\b10\.20\d\.\d+\.\d+\b"), "<address of a sandbox>"),
     (re.compile(r'("?\b(?:duration|consumed_\w+|elapsed\w*|cost|uploaded_at|\w+_ms)"? ?[:=] ?)[\d.e-]+'), r"\1<number>"),
 ]
 # Numbers that are others each time, by their names.
@@ -71,7 +73,7 @@ def differences(script, theirs, ours):
     for one, other in zip(theirs.ended, ours.ended, strict=True):
         tell = found_in(found, script, one.text)
         if one.code != other.code:
-            tell("exit", one.code, other.code)
+            tell("exit", told(one), told(other))
         texts = Texts(theirs).read(one.stdout), Texts(ours).read(other.stdout)
         printed(tell, pairs, *map(in_order, texts) if one.any_order else texts)
     for place in sorted(theirs.left.keys() | ours.left.keys()):
@@ -83,6 +85,11 @@ def differences(script, theirs, ours):
             Texts(ours).lines(ours.left.get(place, [])),
         )
     return found
+
+
+def told(ended):
+    """An exit code and, for whoever looks into it, what was said."""
+    return f"{ended.code}\n" + ended.stderr.decode("utf-8", "backslashreplace")[-1000:]
 
 
 def found_in(found, script, line):
@@ -140,6 +147,20 @@ def rows(text):
     return values if is_rows else None
 
 
+def table(lines):
+    """Lines; where they are columns below names, without numbers that are others each time."""
+    for between in ("  ", "\t", ","):
+        names = lines[0].lower().split(between) if lines else []
+        passing = {at for at, name in enumerate(names) if NUMBERS.fullmatch(name)}
+        if len(names) > 2 and passing:
+            rest = [line.split(between) for line in lines[1:]]
+            return [lines[0]] + [
+                between.join("<number>" if at in passing else cell for at, cell in enumerate(cells))
+                for cells in rest
+            ]
+    return lines
+
+
 def value(field, content):
     """A value as text, without numbers that are others each time."""
 
@@ -160,7 +181,7 @@ def value(field, content):
 def printed(tell, pairs, theirs, ours):
     both = rows(theirs), rows(ours)
     if None in both:
-        both_lines = theirs.splitlines(), ours.splitlines()
+        both_lines = table(theirs.splitlines()), table(ours.splitlines())
         for one, other in itertools.zip_longest(*both_lines, fillvalue=""):
             if nameless(one) != nameless(other) or not pairs.match(one, other):
                 tell("stdout", theirs, ours)

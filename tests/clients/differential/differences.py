@@ -43,6 +43,10 @@ intended(
     "what this machine started is noted, so that `--all` of kill and wait means that and not the project",
     ("*", "*", "left/*/image_cache/started"),
 )
+intended(
+    "how a run ended is noted, for the tree that session show draws",
+    ("*", "*", "left/*/image_cache/ending"),
+)
 
 # --- Global options and help ---
 
@@ -66,6 +70,7 @@ intended(
     ("run/words", "run", "exit"),
     ("run/words", "run --", "exit"),
     ("run/words", "run -s", "exit"),
+    ("run/words", "*", "left/*/session_*"),
 )
 intended(
     "whether the timeout ended it stands beside the exit code, not only within `metadata`",
@@ -290,6 +295,10 @@ intended(
     ("auth/otherwise", "*", "left/contree/auth.ini"),
 )
 intended(
+    "a profile that is saved is the active one from then on, as the reference of the commands has it",
+    ("terminal/questions", "-o json auth list", "stdout/active"),
+)
+intended(
     "what needs no server needs no profile",
     ("home", "-c * use", "*"),
 )
@@ -299,6 +308,25 @@ intended(
 )
 
 # --- build ---
+
+intended(
+    "every step of a build is a layer of its own, COPY too, with what it was made of in its hash",
+    ("build*", "*", "left/*/session_*"),
+    ("build*", "*", "left/*/image_cache/build_*"),
+)
+intended(
+    "COPY sends folders as archives, which need no list of what was uploaded",
+    ("build", "*", "left/*/image_cache/local_file"),
+)
+intended(
+    "COPY --from and USER run nothing of the image; contree-cli needs tar and su in it",
+    ("build/stages", "*", "exit"),
+    ("build/stages", "*", "stdout"),
+)
+intended(
+    "COPY --chown is for the folders that it makes too, as with Docker",
+    ("build", "run -D -s 'cd /srv; stat *", "stdout"),
+)
 
 # --- skill, agent, shell ---
 

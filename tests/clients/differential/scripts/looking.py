@@ -161,6 +161,8 @@ script(
     sh("contree export -F root.tar && tar -tf root.tar | wc -l && rm root.tar"),
     "export /none",
     "export /none -F none.tar",
+    "export /srv --file a.x --decompress",
+    sh("tar -tf a.x && rm a.x"),
     "export /srv -F none/x.tar",
     sh("contree -o json export /srv | tar -tzf -"),
     "export a b",
