@@ -244,7 +244,6 @@ intended("tag -d removes a tag, as in older versions", ("tag/otherwise", "*", "*
 intended(
     "contree-cli shows the record of a run that it keeps, without most fields; ours what the server tells",
     ("show", "*show*", "stdout*"),
-    ("references", "*show*", "stdout*"),
 )
 intended(
     "what is nested stands in plain and toml as JSON and TOML, not as Python writes it, and its keys are "
