@@ -184,20 +184,26 @@ impl Cache {
         serde_json::to_string(&*hashes).unwrap_or_default()
     }
 
-    /// What runs from an image start with. Images do not change, so it is asked once.
-    pub(super) async fn stored(&self, image: ImageId) -> Result<Stored, Failure> {
+    /// What runs from an image start with; nothing when there is no such image. Images do not
+    /// change, so it is asked once.
+    pub(super) async fn stored(&self, image: ImageId) -> Result<Option<Stored>, Failure> {
         let id = image.to_string();
         if let Some(stored) = self.store.lock().await.recall(&id, "build_base").await? {
-            return Ok(stored);
+            return Ok(Some(stored));
         }
-        let failed = || format!("could not ask for image {image}");
-        let shown = self.client.image(image).await.doing(failed)?;
+        let shown = match self.client.image(image).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            shown => shown.doing(|| format!("could not ask for image {image}"))?,
+        };
+        let is_told = shown.env.is_some();
         let stored = Stored {
             env: shown.env.unwrap_or_default(),
             cwd: shown.cwd,
         };
-        self.remember(&id, "build_base", &stored).await?;
-        Ok(stored)
+        if is_told {
+            self.remember(&id, "build_base", &stored).await?;
+        }
+        Ok(Some(stored))
     }
 
     /// An image that is remembered under a name.

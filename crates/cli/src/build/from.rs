@@ -4,6 +4,8 @@
 //! that the name stands for, and tagged with the name as it was written, so that it is there the
 //! next time.
 
+use std::rc::Rc;
+
 use contree_api::image::{ImageImportRequest, Registry};
 use contree_api::{ImageId, Tag};
 use serde_json::json;
@@ -20,8 +22,19 @@ const SCRATCH: &str = "build_scratch";
 const IMPORT: &str = "build_import";
 
 impl Build {
-    /// The image of a name.
+    /// The image of a name. Several stages may name one: it is looked for, and imported, once.
     pub(super) async fn resolve(&self, name: &str, step: StepId) -> Result<ImageId, Failure> {
+        let found = Rc::clone(
+            self.resolved
+                .borrow_mut()
+                .entry(name.to_owned())
+                .or_default(),
+        );
+        let found = found.get_or_try_init(|| self.look_up(name, step)).await;
+        found.copied()
+    }
+
+    async fn look_up(&self, name: &str, step: StepId) -> Result<ImageId, Failure> {
         if let Ok(id) = name.parse() {
             return Ok(id);
         }

@@ -5,8 +5,10 @@
 //! once: whoever names another stage waits for its end. Each step is looked up in the [`Cache`]
 //! before it is carried out.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use contree_api::image::ImageRef;
@@ -22,7 +24,7 @@ use super::dockerfile::{Dockerfile, Instruction, Stage, What};
 use super::expand::{Globals, Platform};
 use super::operations::Operations;
 use super::progress::{Board, StepId};
-use super::state::State;
+use super::state::{State, Stored};
 use crate::failure::{Doing as _, Failure};
 use crate::interrupt::Interrupts;
 use crate::session::{Kind, Store};
@@ -65,6 +67,8 @@ pub(super) struct Build {
     pub(super) globals: Globals,
     pub(super) timeout: u32,
     pub(super) platform: Platform,
+    /// Images by the names that the Dockerfile has for them.
+    pub(super) resolved: RefCell<HashMap<String, Rc<OnceCell<ImageId>>>>,
     dockerfile: Dockerfile,
     tags: Vec<Tag>,
     target: usize,
@@ -117,6 +121,7 @@ pub(crate) async fn build(plan: Plan, ground: Ground) -> Result<Built, Failure> 
         timeout: plan.timeout,
         dockerfile: plan.dockerfile,
         platform: plan.platform,
+        resolved: RefCell::default(),
         tags: plan.tags,
         target,
         stages: Vec::new(),
@@ -364,7 +369,13 @@ impl Build {
         } else {
             self.resolve(&base, step).await?
         };
-        let stored = self.cache.stored(image).await?;
+        let stored = match self.cache.stored(image).await? {
+            Some(stored) => stored,
+            None => {
+                self.operations.assure(image).await?;
+                Stored::default()
+            }
+        };
         let key = Key::base(&image.to_string());
         if self.cache.find(&key).await?.is_some() {
             self.board.cached(step);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use contree_api::event::{Chunk, Completion, Event, EventData, Exit};
 use contree_api::image::{ImageImportRequest, ImageRef};
-use contree_api::instance::InstanceSpawnRequest;
+use contree_api::instance::{CopySource, InstanceSpawnRequest};
 use contree_api::operation::{OperationMetadata, OperationStatus};
 use contree_api::stream::StreamRepr;
 use contree_api::{ImageId, OperationId};
@@ -77,6 +77,19 @@ impl Operations {
         self.is_image_gone.get()
     }
 
+    /// Makes sure that the server has an image, where another answer would be hard to understand.
+    pub(super) async fn assure(&self, image: ImageId) -> Result<(), Failure> {
+        match self.client.image(image).await {
+            Err(error) if error.is_not_found() => {
+                self.is_image_gone.set(true);
+                Err(error.into())
+            }
+            answer => answer
+                .map(drop)
+                .doing(|| format!("could not ask for image {image}")),
+        }
+    }
+
     /// Runs something in a sandbox, its output shown with the step.
     pub(super) async fn run(
         &self,
@@ -91,11 +104,9 @@ impl Operations {
             .await;
         let id = match started {
             Err(error) if error.is_not_found() => {
-                let is_there = match request.image {
-                    ImageRef::Id(id) => client.image(id).await.is_ok(),
-                    ImageRef::Tag(_) => true,
-                };
-                self.is_image_gone.set(!is_there);
+                for image in images(request) {
+                    self.assure(image).await?;
+                }
                 return Err(error.into());
             }
             started => started?,
@@ -321,6 +332,20 @@ fn from_events(
         dropped,
         complaint,
     }
+}
+
+/// The images that a request needs.
+fn images(request: &InstanceSpawnRequest) -> impl Iterator<Item = ImageId> {
+    let copied = request.copy.iter().filter_map(|copy| match &copy.source {
+        CopySource::Image { image, .. } => Some(image),
+        CopySource::Archive { .. } => None,
+    });
+    std::iter::once(&request.image)
+        .chain(copied)
+        .filter_map(|image| match image {
+            ImageRef::Id(id) => Some(*id),
+            ImageRef::Tag(_) => None,
+        })
 }
 
 fn bytes(chunk: Chunk) -> Vec<u8> {

@@ -245,7 +245,7 @@ impl Build {
             Some(spec) => match numeric_owner(spec) {
                 Some(owner) => Some(owner),
                 None => {
-                    let accounts = Accounts::read(&self.client, state.image).await?;
+                    let accounts = self.accounts(state.image).await?;
                     Some(accounts.owner(spec)?)
                 }
             },
@@ -358,6 +358,9 @@ impl Build {
     /// The paths that wildcards stand for in an image.
     async fn expand(&self, image: ImageId, patterns: &[String]) -> Result<Vec<String>, Failure> {
         let mut paths = Vec::new();
+        if patterns.iter().any(|pattern| is_pattern(pattern)) {
+            self.operations.assure(image).await?;
+        }
         for pattern in patterns {
             let mut found = vec![String::new()];
             for part in pattern.split('/').filter(|part| !part.is_empty()) {
@@ -438,7 +441,7 @@ impl Build {
             user.is_some_and(|user| user != "root")
         };
         let accounts = if state.folders.iter().any(is_named) {
-            Accounts::read(&self.client, state.image).await?
+            self.accounts(state.image).await?
         } else {
             Accounts::default()
         };

@@ -1,5 +1,6 @@
 //! `RUN`.
 
+use contree_api::ImageId;
 use contree_api::image::ImageRef;
 use contree_api::instance::{AttachedFile, InstanceSpawnRequest, Networking};
 use contree_api::limits::MAX_TRUNCATE_OUTPUT_AT;
@@ -86,8 +87,14 @@ impl Build {
     async fn user(&self, state: &State) -> Result<User, Failure> {
         match state.user.as_deref() {
             None | Some("root" | "0" | "root:root" | "0:0") => Ok(User::root()),
-            Some(spec) => Accounts::read(&self.client, state.image).await?.user(spec),
+            Some(spec) => self.accounts(state.image).await?.user(spec),
         }
+    }
+
+    /// The users and groups of an image.
+    pub(super) async fn accounts(&self, image: ImageId) -> Result<Accounts, Failure> {
+        self.operations.assure(image).await?;
+        Accounts::read(&self.client, image).await
     }
 
     async fn request(
