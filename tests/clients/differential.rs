@@ -12,9 +12,11 @@ async fn privileged_contree_cli_and_ours_do_the_same() {
     let server = Server::start(Settings::with(&["--allow-registry", registry.address()]));
     server.import(&tiny.tar(), "tiny:1").await;
     let programs = std::env::var("CONTREE_TEST_BIN").expect("the programs under test are named");
+    let update = std::env::var("UPDATE_GOLDEN").unwrap_or_default();
     let settings = [
         ("CONTREE_TEST_REGISTRY", registry.address()),
         ("CONTREE_TEST_BIN", &programs),
+        ("UPDATE_GOLDEN", &update),
     ];
     python::suite("differential", "differential", &server, &settings);
 }

@@ -1,7 +1,6 @@
 """Every command, alias and option of contree-cli 0.9.4 is in a script, or in a named test elsewhere.
 
 What there is, is asked of contree-cli itself: of the parser that reads its command line.
-`CONTREE_TEST_TABLE=PATH` writes the table of it.
 """
 
 import argparse
@@ -109,14 +108,44 @@ def elsewhere(path, name):
     return None
 
 
-def test_the_table_is_written(table):
-    target = os.environ.get("CONTREE_TEST_TABLE")
-    if not target:
-        pytest.skip("CONTREE_TEST_TABLE is not set")
-    lines = ["| typed | scripts |", "| --- | --- |"]
-    for (path, name), scripts in table.items():
-        typed = " ".join(("contree", *path, name))
-        where = [f"test_scripts.py::test_both_do_the_same[{script}]" for script in scripts[:3]]
-        other = elsewhere(path, name)
-        lines.append(f"| `{typed}` | {', '.join(where + ([other] if other else []))} |")
-    Path(target).write_text("\n".join(lines) + "\n")
+def test_the_table_is_the_one_of_the_scripts(table):
+    """COVERAGE.md; UPDATE_GOLDEN=1 writes it anew."""
+    lines = [
+        "# What is tried of contree-cli 0.9.4's command line, and where",
+        "",
+        "Every command, alias and option that contree-cli's own parser knows. The scripts are in `scripts/`;",
+        "both programs walk them in `test_scripts.py::test_both_do_the_same[SCRIPT]`. `-h` and `--help` of every",
+        "command are in `globals/help`. Made by `test_coverage.py`.",
+        "",
+        "| typed | scripts |",
+        "| --- | --- |",
+    ]
+    for typed, scripts in rows(table):
+        # Those about it, where there are such: of most options there are many.
+        command = typed.split()[1].split("/")[0]
+        about = [script for script in scripts if script.split("/")[0].startswith(command)]
+        lines.append(f"| `{typed}` | {', '.join((about or scripts)[:3])} |")
+    text = "\n".join(lines) + "\n"
+    golden = Path(__file__).with_name("COVERAGE.md")
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert golden.read_text() == text, "COVERAGE.md is not what the scripts try; UPDATE_GOLDEN=1 writes it"
+
+
+def rows(table):
+    """All spellings of a thing in one row."""
+    from contree_cli.arguments import parser
+
+    spellings = {}
+    for path, name in table:
+        command = parser
+        for word in path:
+            command = below(command)[word]
+        what = command._option_string_actions.get(name) or below(command).get(name)
+        spellings.setdefault((path, id(what)), []).append(name)
+    for (path, _), names in spellings.items():
+        if "--help" in names:
+            continue
+        scripts = [script for name in names for script in table[path, name]]
+        scripts += [place for name in names if (place := elsewhere(path, name))]
+        yield " ".join(("contree", *path, "/".join(names))), list(dict.fromkeys(scripts))
