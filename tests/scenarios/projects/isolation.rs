@@ -84,6 +84,7 @@ async fn privileged_nothing_crosses_projects() {
     let spawn = |image: &str, files: Value| {
         json!({"command": "true", "image": image, "files": files}).to_string()
     };
+    let put = |copy: Value| json!({"command": "", "image": their_base, "copy": [copy]}).to_string();
     let stdin = json!({"value": "x\n"}).to_string();
     let tag = json!({"tag": "mine"}).to_string();
     let exec = json!({"command": "true"}).to_string();
@@ -230,6 +231,18 @@ async fn privileged_nothing_crosses_projects() {
             Method::POST,
             "/v1/instances",
             spawn(&their_base.to_string(), json!({"/a": {"uuid": "OBJECT"}})),
+            mine.uuid.to_string(),
+        ),
+        (
+            Method::POST,
+            "/v1/instances",
+            put(json!({"image": "OBJECT", "paths": ["/secret"], "to": "/"})),
+            image.to_string(),
+        ),
+        (
+            Method::POST,
+            "/v1/instances",
+            put(json!({"archive": "OBJECT", "to": "/"})),
             mine.uuid.to_string(),
         ),
         (

@@ -6,5 +6,6 @@ mod debian;
 mod filesystem;
 mod launcher;
 mod processes;
+mod trees;
 mod walls;
 mod world;
