@@ -521,6 +521,30 @@ mod tests {
         }
     }
 
+    /// Between the look at a directory and the step into it somebody else may have moved on.
+    #[tokio::test]
+    async fn a_directory_is_changed_where_the_session_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        let open = || Store::open(&path, "work".to_owned());
+        let (mut one, mut other) = (open().await.unwrap(), open().await.unwrap());
+        assert!(one.change_directory("/srv").await.is_err());
+        one.advance("first", Kind::Use, "first", "").await.unwrap();
+        other
+            .advance("second", Kind::Run, "make", "")
+            .await
+            .unwrap();
+        one.change_directory("/srv").await.unwrap();
+        one.stage_file("Change file /a", "/a", "file")
+            .await
+            .unwrap();
+        let session = other.active().await.unwrap();
+        assert_eq!(session.current_image, "second");
+        assert_eq!(session.last_kind, "file");
+        assert_eq!(other.cwd().await.unwrap().as_deref(), Some("/srv"));
+        assert_eq!(other.pending_files().await.unwrap().len(), 1);
+    }
+
     #[test]
     fn paths() {
         for (path, expected) in [("/", "/"), ("//a/./b/../c/", "/a/c"), ("/../..", "/")] {

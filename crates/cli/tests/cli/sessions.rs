@@ -232,10 +232,20 @@ fn sessions_lend_images_and_are_deleted() {
     home.contree(&["session", "delete", "work+1234"])
         .code(1)
         .says("--force");
+    home.contree(&["session", "delete", "-f", "1234"])
+        .code(1)
+        .says("'work+1234' ends so");
+    home.contree_with(&["session", "delete", "1234"], b"n\n")
+        .code(1)
+        .says("Delete session 'work+1234'");
     home.contree(&["session", "delete", "work+1234", "none", "-f"])
         .code(1)
         .says("'none'");
     assert_eq!(home.rows(&["session", "list"]).len(), 1);
+    home.contree_with(&["session", "delete", "est"], b"y\n")
+        .code(0)
+        .says("Deleted session 'test'");
+    assert!(home.rows(&["session", "list"]).is_empty());
 }
 
 #[test]

@@ -127,6 +127,7 @@ script(
     line("-o json session list", any_order=True),
     line("-o json s ls --filter second", any_order=True),
     "session list --filter nothing",
+    line("session list", any_order=True),
     "session use two",
     "-o json session use first_one",
     "session use one",

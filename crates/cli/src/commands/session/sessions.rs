@@ -42,7 +42,7 @@ Examples:
   contree session delete app+7521a664
   contree session delete -f one two     without being asked")]
 pub(crate) struct DeleteArgs {
-    /// Keys of the sessions
+    /// Keys of the sessions, or how they end; with --force whole keys
     #[arg(value_name = "KEY", required = true)]
     keys: Vec<String>,
     /// Do not ask
@@ -62,7 +62,7 @@ pub(super) async fn list(
             continue;
         }
         let is_active = session.session_key == store.key();
-        let active = if context.output.is_default() {
+        let active = if context.output.is_default() && context.output.is_terminal() {
             serde_json::Value::from(if is_active { "*" } else { "" })
         } else {
             serde_json::Value::from(is_active)
@@ -107,24 +107,38 @@ pub(super) async fn delete(
     args: DeleteArgs,
 ) -> Result<u8, Failure> {
     let mut code = 0;
-    for key in args.keys {
+    for name in args.keys {
+        let key = match named(store, &name, args.force).await {
+            Ok(key) => key,
+            Err(failure) => {
+                context.output.failure(&failure);
+                code = 1;
+                continue;
+            }
+        };
         if !args.force && !asked(&format!("Delete session '{key}' with all its history?"))? {
             let kept = Failure::new(format!("session '{key}' is kept"));
             context.output.failure(&kept.next("--force does not ask"));
             code = 1;
             continue;
         }
-        if store.delete(&key).await? {
-            context.output.note(&format!("Deleted session '{key}'"));
-        } else {
-            let failure = Failure::new(format!("there is no session '{key}'"));
-            context
-                .output
-                .failure(&failure.next("contree session list"));
-            code = 1;
-        }
+        store.delete(&key).await?;
+        context.output.note(&format!("Deleted session '{key}'"));
     }
     Ok(code)
+}
+
+/// The session of that key, or with a key that ends so. Unasked it takes the whole key: a suffix may
+/// fit what nobody thought of.
+async fn named(store: &mut Store, name: &str, whole: bool) -> Result<String, Failure> {
+    let key = store.find(name).await?.session_key;
+    if whole && key != name {
+        return Err(
+            Failure::new(format!("there is no session '{name}'; '{key}' ends so"))
+                .next(format!("contree session delete --force {key}")),
+        );
+    }
+    Ok(key)
 }
 
 /// Asks a question, which a terminal or a pipe answers; no answer is no.
