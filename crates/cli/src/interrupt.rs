@@ -1,10 +1,14 @@
 //! Ctrl-C, counted. The first one asks nicely, the second one means it; what that is, is up to
-//! the command.
+//! the command. Where a command does not listen, [`end_unless_heard`] ends the process.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
+
+#[cfg(unix)]
+use crate::failure::Failure;
+use crate::output::Output;
 
 /// How many listen now.
 static LISTENING: AtomicUsize = AtomicUsize::new(0);
@@ -13,6 +17,55 @@ static LISTENING: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn listening() -> usize {
     LISTENING.load(Ordering::Relaxed)
 }
+
+/// Whether nobody has told yet that the process was interrupted. A command that stops listening
+/// because it has heard, and the thread below, may both be about to.
+pub(crate) fn first_to_tell() -> bool {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    !TOLD.swap(true, Ordering::Relaxed)
+}
+
+/// Ends the process at a Ctrl-C that nobody listens to, from a thread of its own: whatever the
+/// command is waiting for, it ends at once, and with the word and the exit code that scripts know.
+/// Where this cannot be had, the signal ends it.
+#[cfg(unix)]
+pub(crate) fn end_unless_heard(output: Output) {
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build();
+    let Ok(runtime) = runtime else { return };
+    // Before anything is asked of a server, not when the thread has its first turn.
+    let entered = runtime.enter();
+    let signals = signal(SignalKind::interrupt());
+    drop(entered);
+    let Ok(mut signals) = signals else { return };
+    // A password may be being typed, unseen, when it ends.
+    let terminal = tcgetattr(std::io::stdin()).ok();
+    let wait = async move {
+        while signals.recv().await.is_some() {
+            if listening() > 0 {
+                continue;
+            }
+            if let Some(terminal) = &terminal {
+                // It is as it was, or not ours any more.
+                let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, terminal);
+            }
+            let failure = Failure::interrupted();
+            if first_to_tell() {
+                output.failure(&failure);
+            }
+            std::process::exit(i32::from(failure.code()));
+        }
+    };
+    std::thread::spawn(move || runtime.block_on(wait));
+}
+
+/// Elsewhere the system ends it.
+#[cfg(not(unix))]
+pub(crate) fn end_unless_heard(_: Output) {}
 
 /// The Ctrl-C of this process, from the moment it is made.
 #[derive(Debug)]

@@ -24,18 +24,30 @@ use clap::{CommandFactory as _, Parser as _};
 
 use args::{Command, CommandLine, Globals};
 use failure::Failure;
-use output::LogLevel;
+use output::{Format, LogLevel, Output};
 
 fn main() -> ExitCode {
     if complete::answer() {
         return ExitCode::SUCCESS;
     }
-    let CommandLine { globals, command } = CommandLine::parse();
-    let output = context::fallback_output(&globals);
-    match dispatch(globals, command) {
+    let (output, outcome) = match CommandLine::try_parse() {
+        Ok(CommandLine { globals, command }) => (
+            context::fallback_output(&globals),
+            dispatch(globals, command),
+        ),
+        // Help and the version, too.
+        Err(error) => {
+            let output = Output::new(Format::Default, LogLevel::Info);
+            let outcome = output.usage(&error);
+            (output, outcome)
+        }
+    };
+    match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            output.failure(&failure);
+            if !failure.is_interrupt() || interrupt::first_to_tell() {
+                output.failure(&failure);
+            }
             ExitCode::from(failure.code())
         }
     }
@@ -59,6 +71,7 @@ fn dispatch(globals: Globals, command: Option<Command>) -> Result<u8, Failure> {
     if matches!(command, Command::Shell(_)) {
         return shell::shell(globals);
     }
+    interrupt::end_unless_heard(context::fallback_output(&globals));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

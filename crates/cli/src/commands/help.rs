@@ -2,7 +2,9 @@
 
 use clap::{Args, CommandFactory as _};
 
-use crate::args::CommandLine;
+use crate::args::{CommandLine, Globals};
+use crate::context::fallback_output;
+use crate::failure::Failure;
 
 /// Show the help of a command
 ///
@@ -19,9 +21,12 @@ pub(crate) struct HelpArgs {
     command: Vec<String>,
 }
 
-/// Never returns: what is asked for, or mistyped, is answered as on any other command line.
-pub(crate) fn help(args: HelpArgs) -> ! {
+/// What is asked for, or mistyped, is answered as on any other command line.
+pub(crate) fn help(globals: &Globals, args: HelpArgs) -> Result<u8, Failure> {
     let words = args.command.into_iter().chain(["--help".to_owned()]);
-    CommandLine::command().get_matches_from(std::iter::once("contree".to_owned()).chain(words));
-    unreachable!("--help ends the program")
+    let line = std::iter::once("contree".to_owned()).chain(words);
+    match CommandLine::command().try_get_matches_from(line) {
+        Err(error) => fallback_output(globals).usage(&error),
+        Ok(_) => Ok(0),
+    }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn run(globals: Globals, command: Command) -> Result<u8, Failur
         Command::Doctor(args) => return doctor::doctor(&globals, *args).await,
         Command::Completions(args) => return completions::completions(&globals, &args),
         Command::Manual(args) => return manual::manual(&globals, &args),
-        Command::Help(args) => help::help(args),
+        Command::Help(args) => return help::help(&globals, args),
         _ => &Context::new(globals)?,
     };
     match command {

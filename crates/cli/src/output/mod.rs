@@ -141,7 +141,7 @@ impl Output {
         let mut written = Ok(());
         progress::suspended(|| written = write());
         screen::note(live::Stream::Stdout, bytes);
-        Ok(written?)
+        written.map_err(unwritten)
     }
 
     /// Text and a line end.
@@ -180,6 +180,16 @@ impl Output {
                 "{} {next}",
                 self.paint_error(Style::Quiet, " next:")
             ));
+        }
+    }
+
+    /// Help, the version, or what is wrong with a command line; the exit code.
+    #[expect(clippy::unused_self, reason = "what is printed goes through here")]
+    pub(crate) fn usage(&self, error: &clap::Error) -> Result<u8, Failure> {
+        match error.print() {
+            Err(error_of_stream) if !error.use_stderr() => Err(unwritten(error_of_stream)),
+            // Nobody to tell when it fails.
+            _ => Ok(u8::try_from(error.exit_code()).unwrap_or(2)),
         }
     }
 
@@ -222,6 +232,14 @@ impl Output {
     pub(crate) const fn draws_progress(&self) -> bool {
         self.stderr_terminal && matches!(self.level, LogLevel::Debug | LogLevel::Info)
     }
+}
+
+/// What a command comes to whose output cannot be written.
+fn unwritten(error: std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Failure::silent(crate::failure::BROKEN_PIPE);
+    }
+    Failure::new("could not write to standard output").because(&error)
 }
 
 /// What a colour means.

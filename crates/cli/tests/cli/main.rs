@@ -24,6 +24,7 @@ mod real;
 mod runs;
 mod sessions;
 mod skills;
+mod streams;
 
 /// Ctrl-C, as a terminal sends it.
 fn interrupt(child: &std::process::Child) {
