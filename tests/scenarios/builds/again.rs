@@ -194,7 +194,10 @@ COPY --from=first /one /two /
     site.server.import(&Tiny::new().tar(), "tiny").await;
     site.contree.log_in(&site.server);
     let elsewhere = site.build(&context, &[]);
-    assert_eq!(elsewhere.carried_out().len(), 4, "{}", elsewhere.told);
+    assert_eq!(
+        elsewhere.carried_out()[..3].join("\n"),
+        "RUN echo one > /one\nRUN echo two > /two\nRUN echo drei > /drei"
+    );
     assert_eq!(site.names(&elsewhere, "/").await, ["one", "two"]);
 }
 
