@@ -123,6 +123,7 @@ async fn privileged_shell_edits_lines_and_remembers_them() {
     terminal.cursor_row_is("(main) / $");
     enter(&mut terminal, "history ONE");
     terminal.shows("     1  echo one two");
+    terminal.cursor_row_is("(main) / $");
     terminal.press(Key::Ctrl('d'));
     assert_eq!(terminal.ended(), 0);
 
