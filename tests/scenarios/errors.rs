@@ -24,7 +24,11 @@ async fn privileged_wrong_keys_are_named_and_nothing_runs() {
     let file = "12345678-9abc-4aba-9eda-0123456789ab";
 
     for (changes, about) in [
-        (json!({"command": ""}), "command"),
+        (json!({"command": "", "shell": true}), "command"),
+        (json!({"command": "", "args": ["a"]}), "command"),
+        (json!({"copy": {}}), "copy"),
+        (json!({"copy": [{"to": "/"}]}), "copy[0]"),
+        (json!({"copy": [{"archive": file, "to": "/"}]}), "copy"),
         (json!({"command": null}), "command"),
         (json!({"command": ["true"]}), "command"),
         (json!({"command": "a\0b"}), "command"),

@@ -28,7 +28,7 @@ def test_bad_requests(client, debian):
         lambda: client.update_image_tag(debian, "with space"),
         lambda: client.update_image_tag(debian, "a" * 257),
         lambda: client.spawn_instance("true", debian, timeout=-1),
-        lambda: client.spawn_instance("", debian),
+        lambda: client.spawn_instance("", debian, shell=True),
     ):
         raised_by(BadRequestError, 400, call)
 

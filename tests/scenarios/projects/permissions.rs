@@ -57,7 +57,7 @@ async fn privileged_each_route_needs_its_permission() {
     };
     let null = || serde_json::Value::Null;
     let get = |path: String| case(Method::GET, path, null(), &[LIST], &[]);
-    let spawn = |disposable: bool| json!({"command": "", "image": image, "disposable": disposable});
+    let spawn = |disposable: bool| json!({"command": "", "shell": true, "image": image, "disposable": disposable});
     let mut cases = vec![
         case(
             Method::POST,
