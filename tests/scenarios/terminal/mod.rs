@@ -9,6 +9,7 @@ mod questions;
 mod shell;
 mod shell_completion;
 mod shell_input;
+mod tree;
 
 use contree_e2e::rootfs::Tiny;
 use contree_e2e::terminal::cursor_row;

@@ -181,7 +181,7 @@ impl Store {
         if found.is_empty() {
             found = sessions
                 .iter()
-                .filter(|session| session.session_key.ends_with(name))
+                .filter(|session| !name.is_empty() && session.session_key.ends_with(name))
                 .collect();
         }
         match found[..] {

@@ -136,6 +136,42 @@ fn branches_and_the_way_back() {
 }
 
 #[test]
+fn sessions_are_found_by_how_their_keys_end() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    for key in ["one+1a", "two+1a", "three+3c"] {
+        home.contree(&["-S", key, "use", BASE]).code(0);
+    }
+    let shown = home.rows(&["session", "show", "3c"]);
+    assert_eq!(shown.len(), 1);
+    let used = home.rows(&["session", "use", "+3c"]);
+    assert_eq!(used[0]["from_session"], "three+3c");
+    for wrong in [&["delete", "-f", "1a"][..], &["show", "1a"], &["use", "1a"]] {
+        let args = [&["session"], wrong].concat();
+        home.contree(&args).code(1).says("one+1a, two+1a");
+    }
+    for nothing in ["", "none"] {
+        home.contree(&["session", "delete", "-f", nothing])
+            .code(1)
+            .says("there is no session");
+    }
+    // Asked about it one sees which one is meant; unasked it must be named.
+    home.contree(&["session", "delete", "-f", "o+1a", "three+3c"])
+        .code(1)
+        .says("'two+1a' ends so");
+    home.contree_with(&["session", "delete", "o+1a"], b"y\n")
+        .code(0)
+        .says("Delete session 'two+1a'");
+    let left = home.rows(&["session", "list"]);
+    let mut left: Vec<&str> = left
+        .iter()
+        .map(|row| row["session_key"].as_str().unwrap())
+        .collect();
+    left.sort_unstable();
+    assert_eq!(left, ["one+1a", "test"]);
+}
+
+#[test]
 fn history_is_shown_filtered_and_as_a_tree() {
     let fake = Fake::start();
     let home = Home::of(&fake);
