@@ -1,7 +1,7 @@
 //! A server that is ill: what is tried again, for how long, and what the user hears of it.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use crate::home::{Ended, Home};
@@ -17,14 +17,7 @@ fn server(answers: &[&str]) -> (String, Arc<Mutex<Vec<String>>>) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let Some(Ok(first)) = lines.next() else {
-                continue;
-            };
-            lines
-                .take_while(|line| line.as_ref().is_ok_and(|line| !line.is_empty()))
-                .for_each(drop);
-            heard.lock().unwrap().push(first);
+            heard.lock().unwrap().push(request(&stream));
             let head = answers.pop().unwrap_or_else(|| "200 OK".to_owned());
             let answer = format!(
                 "HTTP/1.1 {head}\r\nConnection: close\r\nContent-Type: application/json\r\n\
@@ -79,5 +72,70 @@ fn a_server_that_stays_ill_ends_the_command() {
         .code(1)
         .says("HTTP 503");
     let asked = asked.lock().unwrap();
-    assert_eq!(*asked, ["POST /v1/images/import HTTP/1.1"]);
+    assert_eq!(*asked, ["post /v1/images/import http/1.1"]);
+}
+
+/// Reads a request to its end; its first line, empty where none came.
+fn request(stream: &TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap_or_default();
+        let line = line.trim_end().to_ascii_lowercase();
+        let is_end = line.is_empty();
+        head.push(line);
+        if is_end {
+            break;
+        }
+    }
+    let length = head
+        .iter()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.parse().unwrap());
+    // What is left unread would break the connection off.
+    reader.read_exact(&mut vec![0; length]).unwrap();
+    head.swap_remove(0)
+}
+
+#[test]
+fn ctrl_c_cancels_an_import_that_is_just_being_started() {
+    let id = "01a203b9-8c20-722d-8af8-6c5d9fa051cd";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let home = Home::empty();
+    let mut command = home.command(env!("CARGO_BIN_EXE_contree"), &["images", "import", "x:1"]);
+    let command = command.env("CONTREE_URL", url).env("CONTREE_TOKEN", "x");
+    let child = command.spawn().unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    assert_eq!(request(&stream), "post /v1/images/import http/1.1");
+    crate::interrupt(&child);
+    // Only now does the server tell what it has started.
+    let body = format!("{{\"uuid\":\"{id}\"}}");
+    let length = body.len();
+    let head = "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Type: application/json";
+    write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    drop(stream);
+    // The command may have begun to follow it before it heard of Ctrl-C, and may have opened a
+    // connection for that which it then has no use for.
+    let cancel = format!("delete /v1/operations/{id} http/1.1");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, tell) = (stream.unwrap(), tell.clone());
+            std::thread::spawn(move || {
+                let first = request(&stream);
+                let head =
+                    "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+                // Nobody may be there any more.
+                let _ = stream.write_all(head.as_bytes());
+                let _ = tell.send(first);
+            });
+        }
+    });
+    while told.recv().unwrap() != cancel {}
+    Ended::of(child)
+        .code(1)
+        .says("Cancelled operation")
+        .says("User interrupted");
 }
