@@ -1,4 +1,7 @@
-"""All scripts are begun at once, some at a time, and each test waits for its own."""
+"""All scripts are begun at once, some at a time, and each test waits for its own.
+
+More of them than there are processors: contree-cli spends seconds asleep before it asks again.
+"""
 
 import importlib
 import os
@@ -38,7 +41,7 @@ def walks(request, tmp_path_factory):
         for item in request.session.items
         if hasattr(item, "callspec") and "walked" in item.callspec.params
     ]
-    with ThreadPoolExecutor(max(3, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max(6, 2 * (os.cpu_count() or 1))) as pool:
         yield {
             script.name: [
                 (way, pool.submit(walk, script, way, tmp_path_factory))

@@ -1,10 +1,11 @@
-"""contree-cli, loaded once and forked for each command line.
+"""contree-cli, loaded once for each script and forked for each command line.
 
 Loading takes half a second of Python, the command itself a few hundredths, and taking the loaded modules
-apart at the end a tenth; a suite of hundreds of lines would be nothing but that. So this program, started
-with the environment of the lines, loads contree-cli as its own entry point does, and then for each line
-that comes over the socket forks a process which is given the arguments, standard streams and all the rest
-of its life to contree-cli's `main`.
+apart at the end a tenth; a suite of hundreds of lines would be nothing but that. So there are three
+generations of one process. The first loads the libraries below contree-cli. For each walk, which it is told
+of over a socket, it forks a second one, which takes the walk's environment, folder and socket, and loads
+contree-cli as its own entry point does. For each line that comes over that socket this one forks a third,
+which is given the arguments, standard streams and all the rest of its life to contree-cli's `main`.
 """
 
 import gc
@@ -16,25 +17,23 @@ import sys
 import traceback
 
 
-def lines(door):
-    """Forks for each line; only the forked processes come back from here."""
+def forked(door, count, waits):
+    """Forks for each message on a socket. Only the forked processes come back from here, with the message
+    and its file descriptors."""
     while True:
-        message, fds, _, _ = socket.recv_fds(door, 1 << 20, 3)
+        message, fds, _, _ = socket.recv_fds(door, 1 << 20, count)
         if not message:
             os._exit(0)
         pid = os.fork()
         if pid == 0:
             door.close()
-            for number, fd in enumerate(fds):
-                os.dup2(fd, number)
-                os.close(fd)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            sys.argv[1:] = json.loads(message)
-            return
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            return json.loads(message), fds
         for fd in fds:
             os.close(fd)
-        _, status = os.waitpid(pid, 0)
-        door.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+        if waits:
+            _, status = os.waitpid(pid, 0)
+            door.sendall(b"%d" % os.waitstatus_to_exitcode(status))
 
 
 def ended(main):
@@ -58,11 +57,27 @@ def ended(main):
 
 
 if __name__ == "__main__":
-    door = socket.socket(fileno=int(sys.argv[1]))
+    # What contree-cli is made of, none of which looks at the environment while it is loaded.
+    import argparse, configparser, gzip, http.client, importlib.metadata, logging, multiprocessing.pool  # noqa: E401, F401
+    import sqlite3, ssl, subprocess, tarfile, tempfile, tomllib, urllib.request, uuid  # noqa: E401, F401
+    import contree_client.models, contree_client.profiles, contree_client.sync  # noqa: E401, F401
+
+    # Walks are not waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()
+    (variables, folder), fds = forked(socket.socket(fileno=int(sys.argv[1])), 1, waits=False)
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(folder)
     # The name that argparse prints is taken while loading.
     sys.argv = ["contree"]
     from contree_cli.__main__ import main
 
     gc.freeze()
-    lines(door)
+    words, fds = forked(socket.socket(fileno=fds[0]), 3, waits=True)
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+        os.close(fd)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv[1:] = words
     os._exit(ended(main))

@@ -208,24 +208,37 @@ class Process:
 
 
 class Forks:
-    """contree-cli loaded, ready to be forked; see forks.py."""
+    """contree-cli loaded for a walk, ready to be forked; see forks.py."""
+
+    first = None
+    lock = threading.Lock()
 
     def __init__(self, folder, variables):
-        self.door, theirs = socket.socketpair()
+        self.door, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         self.door.settimeout(PATIENCE)
-        self.process = subprocess.Popen(
+        with Forks.lock:
+            if Forks.first is None:
+                Forks.first = Forks.begin()
+        socket.send_fds(
+            Forks.first, [json.dumps([variables, str(folder)]).encode()], [theirs.fileno()]
+        )
+        theirs.close()
+
+    @staticmethod
+    def begin():
+        """Starts the first generation, which ends with us."""
+        door, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("forks.py")), str(theirs.fileno())],
-            cwd=folder,
-            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
+        return door
 
     def close(self):
         self.door.close()
-        self.process.wait(PATIENCE)
 
 
 class Forked:
