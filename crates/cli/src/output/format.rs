@@ -52,6 +52,7 @@ impl Rows {
                 stdout_terminal: false,
                 stderr_terminal: false,
                 colors: true,
+                is_dumb: false,
             },
             now: "2026-11-22T08:00:00Z".parse().expect("a moment"),
             zone: TimeZone::UTC,

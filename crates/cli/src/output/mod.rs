@@ -2,8 +2,8 @@
 //!
 //! Results go to standard output: rows in one of eight formats, or bytes as they are. What is
 //! said about the work (notes, warnings, errors, progress) goes to standard error. Colours,
-//! padding and progress are for terminals only; `NO_COLOR` turns colours off and `FORCE_COLOR`
-//! treats both streams as terminals. When nobody reads standard output any more the command ends
+//! padding and progress are for terminals only; `NO_COLOR` turns colours off, `FORCE_COLOR`
+//! treats both streams as terminals, and a terminal that is `dumb` gets neither colours nor progress. When nobody reads standard output any more the command ends
 //! quietly with exit code 141.
 
 mod format;
@@ -75,24 +75,28 @@ pub(crate) struct Columns {
 
 /// Where and how things are printed.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts about two streams")]
 pub(crate) struct Output {
     format: Format,
     level: LogLevel,
     stdout_terminal: bool,
     stderr_terminal: bool,
     colors: bool,
+    is_dumb: bool,
 }
 
 impl Output {
     /// Looks at both streams and the environment.
     pub(crate) fn new(format: Format, level: LogLevel) -> Self {
         let forced = variable("FORCE_COLOR").is_some();
+        let is_dumb = !forced && variable("TERM").is_some_and(|name| name == "dumb");
         Self {
             format,
             level,
+            is_dumb,
             stdout_terminal: forced || std::io::stdout().is_terminal(),
             stderr_terminal: forced || std::io::stderr().is_terminal(),
-            colors: variable("NO_COLOR").is_none(),
+            colors: variable("NO_COLOR").is_none() && !is_dumb,
         }
     }
 
@@ -230,7 +234,7 @@ impl Output {
 
     /// Whether progress can be drawn.
     pub(crate) const fn draws_progress(&self) -> bool {
-        self.stderr_terminal && matches!(self.level, LogLevel::Debug | LogLevel::Info)
+        self.stderr_terminal && !self.is_dumb && matches!(self.level, LogLevel::Debug | LogLevel::Info)
     }
 }
 

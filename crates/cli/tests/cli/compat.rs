@@ -261,6 +261,9 @@ fn compat_0_9_4_profiles_are_shared() {
     );
     pair.theirs(&["auth", "switch", "default"]).code(0);
     pair.both(&["auth", "list", "-O"]);
+    for format in ["csv", "tsv", "plain", "table"] {
+        pair.same(&["-o", format, "auth", "list", "-O"], 0);
+    }
 }
 
 #[test]

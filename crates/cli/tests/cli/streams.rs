@@ -179,3 +179,35 @@ fn ctrl_c_ends_every_request_at_once() {
         "{names:?}"
     );
 }
+
+#[test]
+fn colours_are_for_terminals_that_have_them() {
+    let fake = Fake::start();
+    let home = Home::of(&fake);
+    home.contree(&["use", BASE]).code(0);
+    let paints = |args: &[&str], variables: &[(&str, &str)], terminal: bool| {
+        let program = env!("CARGO_BIN_EXE_contree");
+        let line = format!("'{program}' '{}'", args.join("' '"));
+        let mut command = if terminal {
+            home.command("script", &["--quiet", "--command", &line, "/dev/null"])
+        } else {
+            home.command(program, args)
+        };
+        command.env("TERM", "xterm").envs(variables.iter().copied());
+        let ended = Ended::of(command.spawn().unwrap());
+        (ended.stdout + &ended.stderr).contains("\x1b[")
+    };
+    // A result, and an error.
+    for args in [&["images"][..], &["-o", "json", "show", "@99"]] {
+        assert!(paints(args, &[], true));
+        assert!(!paints(args, &[], false));
+        assert!(!paints(args, &[("NO_COLOR", "1")], true));
+        assert!(!paints(args, &[("TERM", "dumb")], true));
+        assert!(paints(args, &[("FORCE_COLOR", "1")], false));
+        assert!(!paints(
+            args,
+            &[("FORCE_COLOR", "1"), ("NO_COLOR", "1")],
+            true
+        ));
+    }
+}
