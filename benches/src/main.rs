@@ -11,6 +11,7 @@ mod numbers;
 mod podman;
 mod report;
 mod runs;
+mod start;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ enum Part {
     /// Only the floor, as JSON; what the whole benchmark calls as a process of its own
     #[command(hide = true)]
     Floor(floor::Args),
+    /// How long the command line takes to start
+    Start(start::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -64,6 +67,10 @@ fn main() -> anyhow::Result<()> {
                 "{}",
                 serde_json::to_string(&floor::run(floor)?).context("cannot write JSON")?
             );
+            Ok(())
+        }
+        Some(Part::Start(start)) => {
+            println!("{}", start::run(start)?);
             Ok(())
         }
         None => tokio::runtime::Builder::new_multi_thread()
