@@ -72,7 +72,11 @@ impl Context {
             return Err(Failure::new(format!(
                 "Profile '{name}' does not exist. Run `contree auth` first."
             ))
-            .next("contree auth --url URL   or set CONTREE_URL and CONTREE_TOKEN"));
+            .next(if self.profiles.names().is_empty() {
+                "contree auth --url URL   or set CONTREE_URL and CONTREE_TOKEN".to_owned()
+            } else {
+                format!("contree auth list   (those there are), or contree auth -p {name}")
+            }));
         };
         let Globals {
             token,
@@ -132,8 +136,11 @@ pub(crate) fn client_of(profile: &Profile, output: &Output) -> Result<Client, Fa
     config.user_agent = user_agent();
     let output = output.clone();
     config.on_retry = Some(OnRetry::new(move |retrying| tell(&output, retrying)));
-    Client::new(config)
-        .map_err(|error| Failure::from(error).while_doing(format!("profile '{}'", profile.name)))
+    Client::new(config).map_err(|error| {
+        Failure::from(error)
+            .while_doing(format!("profile '{}'", profile.name))
+            .next("an address is given as http://HOST:PORT, without /v1")
+    })
 }
 
 /// Failures in a row that nobody needs to hear of: about two seconds.
@@ -182,8 +189,14 @@ fn setting<T: clap::ValueEnum + Default>(
     let Some(text) = profiles.setting(key) else {
         return Ok(T::default());
     };
-    T::from_str(&text, true)
-        .map_err(|_| Failure::new(format!("cli.ini: '{text}' is no value of {key}")))
+    T::from_str(&text, true).map_err(|_| {
+        let values = T::value_variants()
+            .iter()
+            .filter_map(clap::ValueEnum::to_possible_value);
+        let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+        Failure::new(format!("cli.ini: '{text}' is no value of {key}"))
+            .next(format!("set {key} to one of {}", names.join(", ")))
+    })
 }
 
 /// The settings when the real ones cannot be read.

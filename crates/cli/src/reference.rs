@@ -17,14 +17,19 @@ pub(crate) fn parse_image(text: &str) -> Result<ImageRef, Failure> {
         return Ok(ImageRef::Id(id));
     }
     let name = text.strip_prefix("tag:").unwrap_or(text);
-    parse_tag(name).map(ImageRef::Tag)
+    parse_tag(name)
+        .map(ImageRef::Tag)
+        .map_err(|failure| failure.next("contree images   (list those there are)"))
 }
 
 /// A tag as it is typed.
 pub(crate) fn parse_tag(text: &str) -> Result<Tag, Failure> {
     let text = text.strip_prefix("tag:").unwrap_or(text);
-    text.parse()
-        .map_err(|error| Failure::new(format!("'{text}' is not a tag")).because(&error))
+    text.parse().map_err(|error| {
+        Failure::new(format!("'{text}' is not a tag"))
+            .because(&error)
+            .next("contree images   (list those there are)")
+    })
 }
 
 /// The id of an image that a user names.
@@ -87,7 +92,8 @@ impl Import {
                 );
             }
             if !path.is_file() {
-                return Err(Failure::new(format!("there is no file {reference}")));
+                return Err(Failure::new(format!("there is no file {reference}"))
+                    .next("what ends as an archive does is a file; registries take NAME:TAG"));
             }
             Self::archive(reference)
         } else {

@@ -36,7 +36,11 @@ pub(crate) async fn cat(context: &Context, args: CatArgs) -> Result<u8, Failure>
     let failed = || format!("could not read {path}");
     // A real one: colours may be forced on a pipe, and bytes belong into it.
     let is_terminal = std::io::stdout().is_terminal();
-    let mut file = client.download(image, &path).await.doing(failed)?;
+    let mut file = client
+        .download(image, &path)
+        .await
+        .doing(failed)
+        .map_err(|failure| failure.next(format!("contree ls {}", super::cd::parent(&path))))?;
     // A character may be cut between two pieces.
     let mut rest = Vec::new();
     while let Some(piece) = file.next().await.doing(failed)? {

@@ -109,6 +109,12 @@ impl Store {
     /// Opens the file, making it when it is not there.
     pub(crate) async fn open(path: &Path, key: String) -> Result<Self, Failure> {
         let failed = || format!("could not open the session database {}", path.display());
+        let advise = |failure: Failure| {
+            failure.next(
+                "try again; if it is damaged, move it away: a new one is made, and images and tags \
+                 are the server's",
+            )
+        };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).doing(failed)?;
         }
@@ -127,8 +133,12 @@ impl Store {
             .disable_statement_logging()
             .connect()
             .await
-            .doing(failed)?;
-        schema::create(&mut connection).await.doing(failed)?;
+            .doing(failed)
+            .map_err(advise)?;
+        schema::create(&mut connection)
+            .await
+            .doing(failed)
+            .map_err(advise)?;
         Ok(Self {
             connection: connection::Connection::new(connection),
             path: path.to_owned(),

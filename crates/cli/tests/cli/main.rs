@@ -17,6 +17,7 @@ mod home;
 mod images;
 mod inspect;
 mod manual;
+mod mistakes;
 mod network;
 mod operations;
 mod profiles;
