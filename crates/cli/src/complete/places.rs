@@ -3,6 +3,7 @@
 //! hint, or not at all.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use clap::{CommandFactory as _, ValueHint};
 use clap_complete::CompletionCandidate;
@@ -24,13 +25,15 @@ enum Takes {
     Path(Entries),
     /// A program inside the image, then its arguments.
     Program,
+    /// A stage of the Dockerfile that the line names.
+    Stage,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A path of this machine.
     Local(ValueHint),
 }
 
-use Takes::{Branch, Image, Local, OneOf, Operation, Path, Profile, Program, Session, Tag};
+use Takes::{Branch, Image, Local, OneOf, Operation, Path, Profile, Program, Session, Stage, Tag};
 
 /// The command, the argument's id, what it takes. The first ones are options of every command.
 const PLACES: &[(&str, &str, Takes)] = &[
@@ -44,6 +47,10 @@ const PLACES: &[(&str, &str, Takes)] = &[
     ("run", "cwd", Path(Entries::Folders)),
     ("run", "file", Local(ValueHint::AnyPath)),
     ("run", "command", Program),
+    ("build", "context", Local(ValueHint::DirPath)),
+    ("build", "dockerfile", Local(ValueHint::FilePath)),
+    ("build", "tag", Tag),
+    ("build", "target", Stage),
     ("images list", "prefix", Tag),
     ("images import", "references", Local(ValueHint::FilePath)),
     ("tag", "args", Image),
@@ -76,6 +83,9 @@ const PLACES: &[(&str, &str, Takes)] = &[
     ("operation wait", "operations", Operation(Wanted::Active)),
     ("operation cancel", "operations", Operation(Wanted::Active)),
     ("kill", "operations", Operation(Wanted::Active)),
+    ("skill install", "specs", OneOf(&SKILL_KINDS)),
+    ("skill remove", "specs", OneOf(&SKILL_KINDS)),
+    ("skill upgrade", "specs", OneOf(&SKILL_KINDS)),
     ("admin publish", "image", Image),
     ("admin publish", "tag", Tag),
     ("admin unpublish", "tag", Tag),
@@ -89,6 +99,16 @@ const STEP_KINDS: [&str; 7] = [
     "cd",
     "file",
     "session use",
+];
+/// Each in the home of its user.
+const SKILL_KINDS: [&str; 7] = [
+    "codex:~",
+    "claude:~",
+    "opencode:~",
+    "amp:~",
+    "cline:~",
+    "claude-subagent:~",
+    "claude-agent:~",
 ];
 const STATUSES: [&str; 6] = [
     "PENDING",
@@ -186,6 +206,7 @@ impl Takes {
                 Program if index == 0 => super::programs(context, typed).await,
                 Program => super::paths(context, Entries::All, typed).await,
                 Path(entries) => super::paths(context, entries, typed).await,
+                Stage => super::matching(stages(), typed),
                 OneOf(words) => {
                     let words = words.iter().map(|word| Candidate::new(*word, ""));
                     super::matching(words.collect(), typed)
@@ -197,6 +218,33 @@ impl Takes {
         runtime.shutdown_background();
         Some(found)
     }
+}
+
+/// The names that a Dockerfile gives its stages, read line by line: it is still being written.
+fn stages() -> Vec<Candidate> {
+    let matches = super::request::read();
+    let build = matches.as_ref().and_then(|m| m.subcommand_matches("build"));
+    let named = |id: &str| {
+        let path = build.and_then(|build| build.try_get_one::<PathBuf>(id).ok().flatten());
+        path.cloned()
+    };
+    let file = named("dockerfile").unwrap_or_else(|| {
+        let folder = named("context").unwrap_or_else(|| PathBuf::from("."));
+        folder.join("Dockerfile")
+    });
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let name = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [from, .., r#as, name]
+                if from.eq_ignore_ascii_case("from") && r#as.eq_ignore_ascii_case("as") =>
+            {
+                Some(Candidate::new(name, ""))
+            }
+            _ => None,
+        }
+    };
+    text.lines().filter_map(name).collect()
 }
 
 #[cfg(test)]

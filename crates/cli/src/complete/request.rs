@@ -98,20 +98,22 @@ pub(super) fn complete(
     Ok(found)
 }
 
+/// What stands before the word that is being typed, as far as it can be read.
+pub(super) fn read() -> Option<clap::ArgMatches> {
+    CommandLine::command()
+        .ignore_errors(true)
+        .try_get_matches_from(&typed().words)
+        .ok()
+}
+
 /// The settings that hold for what is typed; none when they cannot be read.
 pub(super) fn context() -> Option<Context> {
-    let Typed { words, globals } = &*typed();
-    let matches = CommandLine::command()
-        .ignore_errors(true)
-        .try_get_matches_from(words)
-        .ok();
-    let mut own = matches
+    let mut globals = read()
         .and_then(|matches| Globals::from_arg_matches(&matches).ok())
         .unwrap_or_default();
-    if let Some(globals) = globals {
-        own = own.or(globals);
+    if let Some(around) = &typed().globals {
+        globals = globals.or(around);
     }
-    let mut globals = own;
     // Whatever the typed command would print, this does not.
     globals.output = None;
     globals.log_level = None;

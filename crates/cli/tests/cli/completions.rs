@@ -44,6 +44,12 @@ fn commands_options_and_their_values_are_offered() {
         home.tab("contree session show -k 'session u"),
         ["session use"]
     );
+    let dockerfile = "FROM a AS builder\nRUN x\nfrom builder as bare\n";
+    std::fs::write(home.folder.path().join("Dockerfile"), dockerfile).unwrap();
+    assert_eq!(home.tab("contree build --target b"), ["builder", "bare"]);
+    assert_eq!(home.tab("contree build --dockerfile x --target "), [""; 0]);
+    assert_eq!(home.tab("contree skill install 'cli"), ["cline:~"]);
+    assert_eq!(home.tab("contree agent se"), ["sessions"]);
     // Files of this machine.
     std::fs::write(home.folder.path().join("my image.tar"), "").unwrap();
     assert_eq!(home.tab("contree images import ./my"), [r"./my\ image.tar"]);
