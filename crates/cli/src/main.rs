@@ -13,6 +13,7 @@ mod interrupt;
 mod moment;
 mod output;
 mod profile;
+mod question;
 mod reference;
 mod session;
 mod shell;

@@ -1,6 +1,6 @@
 //! `contree auth`
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -13,6 +13,7 @@ use crate::output::{Columns, Row};
 use crate::profile::{
     AuthType, IAM_URL, PROJECT_VARIABLES, Profile, Profiles, TOKEN_VARIABLES, check_name,
 };
+use crate::question;
 
 /// Where a server of one's own listens by default.
 const LOCAL_URL: &str = "http://127.0.0.1:9450";
@@ -112,7 +113,7 @@ async fn save(context: &Context, kind: Option<AuthType>, force: bool) -> Result<
     let mut profiles = Profiles::load(&context.home)?;
     if profiles.contains(&name)
         && !force
-        && !confirm(&format!("Profile '{name}' already exists. Overwrite?"))?
+        && !question::confirm(&format!("Profile '{name}' already exists. Overwrite?"))?
     {
         return Err(Failure::new("Aborted.").next("--force overwrites without asking"));
     }
@@ -138,7 +139,7 @@ async fn save(context: &Context, kind: Option<AuthType>, force: bool) -> Result<
     });
     let token = token(context, &url)?;
     let project = match (auth_type, project) {
-        (AuthType::Iam, None) => Some(ask("Project ID: ")?).filter(|id| !id.is_empty()),
+        (AuthType::Iam, None) => question::ask("Project ID: ")?.filter(|id| !id.is_empty()),
         (_, project) => project,
     };
     if auth_type == AuthType::Iam && project.is_none() {
@@ -232,23 +233,6 @@ fn line_of_stdin() -> Result<String, Failure> {
         .read_line(&mut line)
         .doing(|| "could not read the token".to_owned())?;
     Ok(line)
-}
-
-/// A question whose answer is shown; on standard error, as standard output may be a pipe. Answers
-/// may come from a pipe too.
-fn ask(question: &str) -> Result<String, Failure> {
-    write!(std::io::stderr(), "{question}")?;
-    let answer = line_of_stdin()?;
-    if answer.is_empty() && !std::io::stdin().is_terminal() {
-        writeln!(std::io::stderr())?;
-    }
-    Ok(answer.trim().to_owned())
-}
-
-/// No answer is a no.
-fn confirm(question: &str) -> Result<bool, Failure> {
-    let answer = ask(&format!("{question} [y/N] "))?;
-    Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
 }
 
 async fn list(context: &Context, offline: bool) -> Result<u8, Failure> {
@@ -354,7 +338,7 @@ fn remove(context: &Context, name: &str, force: bool) -> Result<u8, Failure> {
     let mut profiles = Profiles::load(&context.home)?;
     existing(&profiles, name)?;
     check_name(name)?;
-    if !force && !confirm(&format!("Forget profile '{name}' and its sessions?"))? {
+    if !force && !question::confirm(&format!("Forget profile '{name}' and its sessions?"))? {
         return Err(Failure::new("Aborted.").next("--force removes without asking"));
     }
     profiles.remove(name)?;

@@ -3,8 +3,9 @@
 //! Results go to standard output: rows in one of eight formats, or bytes as they are. What is
 //! said about the work (notes, warnings, errors, progress) goes to standard error. Colours,
 //! padding and progress are for terminals only; `NO_COLOR` turns colours off, `FORCE_COLOR`
-//! treats both streams as terminals, and a terminal that is `dumb` gets neither colours nor progress. When nobody reads standard output any more the command ends
-//! quietly with exit code 141.
+//! treats both streams as terminals, and a terminal that is `dumb` gets neither colours nor
+//! progress. When nobody reads standard output any more the command ends quietly with exit code
+//! 141.
 
 mod format;
 pub(crate) mod live;
@@ -234,7 +235,9 @@ impl Output {
 
     /// Whether progress can be drawn.
     pub(crate) const fn draws_progress(&self) -> bool {
-        self.stderr_terminal && !self.is_dumb && matches!(self.level, LogLevel::Debug | LogLevel::Info)
+        self.stderr_terminal
+            && !self.is_dumb
+            && matches!(self.level, LogLevel::Debug | LogLevel::Info)
     }
 }
 

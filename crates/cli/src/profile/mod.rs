@@ -272,11 +272,9 @@ fn read_ini(path: &Path) -> Result<Ini, Failure> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Ini::parse(&text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Ini::default()),
-        Err(error) => {
-            Err(Failure::new(format!("could not read {}", path.display()))
-                .because(&error)
-                .next("it has to be a text file that you may read; -c PATH names another one"))
-        }
+        Err(error) => Err(Failure::new(format!("could not read {}", path.display()))
+            .because(&error)
+            .next("it has to be a text file that you may read; -c PATH names another one")),
     }
 }
 

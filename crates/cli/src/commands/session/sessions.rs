@@ -1,12 +1,11 @@
 //! `contree session list`, `use` and `delete`
 
-use std::io::{BufRead as _, Write as _};
-
 use clap::Args;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Columns, Row};
+use crate::question;
 use crate::session::{Kind, Store};
 
 /// List all sessions of the profile
@@ -116,7 +115,9 @@ pub(super) async fn delete(
                 continue;
             }
         };
-        if !args.force && !asked(&format!("Delete session '{key}' with all its history?"))? {
+        if !args.force
+            && !question::confirm(&format!("Delete session '{key}' with all its history?"))?
+        {
             let kept = Failure::new(format!("session '{key}' is kept"));
             context.output.failure(&kept.next("--force does not ask"));
             code = 1;
@@ -139,21 +140,4 @@ async fn named(store: &mut Store, name: &str, whole: bool) -> Result<String, Fai
         );
     }
     Ok(key)
-}
-
-/// Asks a question, which a terminal or a pipe answers; no answer is no.
-fn asked(question: &str) -> Result<bool, Failure> {
-    loop {
-        write!(std::io::stderr(), "{question} [y/N] ")?;
-        let mut answer = String::new();
-        if std::io::stdin().lock().read_line(&mut answer)? == 0 {
-            writeln!(std::io::stderr())?;
-            return Ok(false);
-        }
-        match answer.trim() {
-            "y" | "Y" => return Ok(true),
-            "" | "n" | "N" => return Ok(false),
-            _ => writeln!(std::io::stderr(), "Please answer y or n.")?,
-        }
-    }
 }

@@ -10,13 +10,12 @@ mod registry;
 mod target;
 mod text;
 
-use std::io::{BufRead as _, Write as _};
-
 use clap::{Args, Subcommand};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Columns, Row, Rows};
+use crate::question;
 use registry::Registry;
 use target::{Target, Users};
 
@@ -223,7 +222,8 @@ impl Work<'_> {
                 is_fine = false;
                 continue;
             }
-            if !args.force && !asked(&format!("Remove contree's skill from {shown}?"))? {
+            if !args.force && !question::confirm(&format!("Remove contree's skill from {shown}?"))?
+            {
                 self.context.output.line("Aborted.")?;
                 is_fine = false;
                 continue;
@@ -317,12 +317,4 @@ impl Work<'_> {
         }
         Ok(targets)
     }
-}
-
-/// Asks a question; no answer is no.
-fn asked(question: &str) -> Result<bool, Failure> {
-    write!(std::io::stderr(), "{question} [y/N] ")?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
