@@ -60,6 +60,9 @@ struct Shell {
     /// Where the session is, and where it was before that.
     cwd: String,
     previous: String,
+    /// Listen from before a line is typed until the command that it stands for has ended: once the
+    /// terminal is not the editor's any more, Ctrl-C is for that command.
+    interrupts: Option<Interrupts>,
 }
 
 /// Reads lines until there are no more; the exit code.
@@ -102,6 +105,7 @@ impl Shell {
             last: Status::Good,
             cwd,
             previous: "/".to_owned(),
+            interrupts: None,
         })
     }
 
@@ -119,6 +123,7 @@ impl Shell {
             let place = runtime.block_on(self.place())?;
             place.tell(&self.output());
             ahead.add(&run::take_unread());
+            self.interrupts = Some(runtime.block_on(async { Interrupts::listen() }));
             let line = match read(&mut editor, &place.prompt(self.last), &mut ahead) {
                 Ok(line) => line,
                 Err(ReadlineError::Interrupted) => {
@@ -281,7 +286,7 @@ impl Shell {
         let cwd = prompt::cwd(&mut self.store).await?;
         let context = Context::new(self.globals.clone())?;
         let args = run::RunArgs::of_line(expression, cwd, timeout);
-        let ending = interruptible(run::perform(&context, args)).await?;
+        let ending = interruptible(self.interrupts.take(), run::perform(&context, args)).await?;
         Ok(Flow::Next(Status::of_ending(ending)))
     }
 
@@ -322,11 +327,14 @@ impl Shell {
             Some(Command::Use(args)) if args.has_image() && !is_elsewhere && !is_named => {
                 let context = Context::new(globals)?;
                 let chosen = use_image::choose(&context, &args);
-                let store = interruptible(chosen).await?;
+                let store = interruptible(self.interrupts.take(), chosen).await?;
                 self.enter(store.key().to_owned());
                 0
             }
-            Some(command) => interruptible(commands::run(globals, command)).await?,
+            Some(command) => {
+                let interrupts = self.interrupts.take();
+                interruptible(interrupts, commands::run(globals, command)).await?
+            }
         };
         Ok(Flow::Next(Status::of_code(code)))
     }
@@ -481,10 +489,14 @@ fn read(
     editor.readline_with_initial(prompt, (&begun, ""))
 }
 
-/// Runs something to its end, or to Ctrl-C where it does not listen to that itself.
-async fn interruptible<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// Runs something to its end, or to Ctrl-C where it does not listen to that itself; also to one
+/// that was pressed since `interrupts` listen.
+async fn interruptible<T>(
+    interrupts: Option<Interrupts>,
+    command: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     let mut command = std::pin::pin!(command);
-    let mut interrupts = Interrupts::listen();
+    let mut interrupts = interrupts.unwrap_or_else(Interrupts::listen);
     loop {
         tokio::select! {
             outcome = &mut command => return outcome,
