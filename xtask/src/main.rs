@@ -14,6 +14,7 @@ mod debian;
 mod deny;
 mod pictures;
 mod programs;
+mod python;
 mod quickstart;
 mod test;
 
@@ -37,6 +38,8 @@ enum Command {
     Quickstart(quickstart::Args),
     /// Measure this machine and write target/bench/*.json
     Bench(bench::Args),
+    /// Build the wheel of the Python SDK into target/wheels/release
+    Python,
     /// Draw the pictures of docs/pictures, of the real command line at work
     Pictures(pictures::Args),
 }
@@ -63,6 +66,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Test(args) => test::run(args),
         Command::Quickstart(args) => quickstart::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Python => python::run(),
         Command::Pictures(args) => pictures::run(args),
     }
 }

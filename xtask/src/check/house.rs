@@ -10,7 +10,7 @@ use anyhow::Context as _;
 const MAX_LINES: usize = 800;
 
 /// Folders whose sources are ours.
-const SOURCES: [&str; 5] = ["crates", "tests", "benches", "pictures", "xtask"];
+const SOURCES: [&str; 6] = ["crates", "sdk", "tests", "benches", "pictures", "xtask"];
 
 /// The only places where `unsafe` may stand.
 const UNSAFE: [&str; 2] = ["crates/sandbox/src/sys", "benches/src/floor/sys.rs"];
