@@ -3,6 +3,24 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What lies below an error, in its own words.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// An answer that is an error, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The request's method, such as `GET`.
+    pub method: String,
+    /// The request's whole URL, with its query.
+    pub url: String,
+    /// The answer's headers in order, their names in lower case. Bytes that are not UTF-8 are
+    /// replaced.
+    pub headers: Vec<(String, String)>,
+    /// The answer's body; empty when it could not be read, or was too long for a sentence.
+    pub body: bytes::Bytes,
+}
+
 /// A call that did not give what it promises.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,7 +42,7 @@ pub enum Error {
     Setup {
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// The server could not be reached; nothing was sent.
     #[error("could not connect to {url}")]
@@ -33,7 +51,7 @@ pub enum Error {
         url: String,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// The connection broke, or the answer did not come in time. For requests that change
     /// something it is not known whether they were carried out.
@@ -43,7 +61,7 @@ pub enum Error {
         request: String,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// Nothing came for too long.
     #[error("{request}: no answer within {} seconds", after.as_secs())]
@@ -64,6 +82,8 @@ pub enum Error {
         message: String,
         /// When to try again, if the server said.
         retry_after: Option<Duration>,
+        /// The whole of it.
+        refusal: Box<Refusal>,
     },
     /// The answer is not what the contract says.
     #[error("{request}: the answer is not what was expected: {reason}")]
@@ -122,6 +142,15 @@ impl Error {
     #[must_use]
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::Status { status: 404, .. })
+    }
+
+    /// The answer as it came, when the server answered with an error.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Status { refusal, .. } => Some(refusal),
+            _ => None,
+        }
     }
 
     /// When the server asked to be tried again.

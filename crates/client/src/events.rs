@@ -15,15 +15,15 @@
 //! Every event that comes resets the count of failures; [`MAX_FAILURES`] in a row are the end.
 //! Answers of 425 do not count: the operation waits for its turn, however long that takes.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use contree_api::OperationId;
 use contree_api::event::{Event, EventData};
 use reqwest::Response;
 
-use crate::http::Call;
-use crate::sse::{Frame, Parser};
+use crate::call::Call;
+use crate::frames::Frames;
+use crate::sse::Frame;
 use crate::{Client, Error};
 
 /// Failures without an event between them after which [`Follow`] gives up; about a minute.
@@ -66,21 +66,13 @@ pub struct EventFrame {
 /// The events of one connection.
 #[derive(Debug)]
 pub struct EventStream {
-    response: Response,
-    request: String,
-    idle_timeout: Duration,
-    parser: Parser,
-    ready: VecDeque<Frame>,
+    frames: Frames,
 }
 
 impl EventStream {
     pub(crate) fn new(client: &Client, call: &Call, response: Response) -> Self {
         Self {
-            response,
-            request: call.name(),
-            idle_timeout: client.idle_timeout(),
-            parser: Parser::new(),
-            ready: VecDeque::new(),
+            frames: Frames::new(client, call, response),
         }
     }
 
@@ -91,42 +83,21 @@ impl EventStream {
     /// [`Error::InBand`] when the server reported a fault, [`Error::Frame`] and [`Error::Answer`]
     /// when it does not keep to the format.
     pub async fn next(&mut self) -> Result<Option<EventFrame>, Error> {
-        loop {
-            if let Some(frame) = self.ready.pop_front() {
-                return self.event(frame).map(Some);
-            }
-            let chunk = tokio::time::timeout(self.idle_timeout, self.response.chunk())
-                .await
-                .map_err(|_| Error::TimedOut {
-                    request: self.request.clone(),
-                    after: self.idle_timeout,
-                })?
-                .map_err(|source| Error::Transport {
-                    request: self.request.clone(),
-                    source: source.without_url(),
-                })?;
-            let Some(chunk) = chunk else { return Ok(None) };
-            let mut frames = Vec::new();
-            let fed = self.parser.feed(&chunk, &mut frames);
-            self.ready.extend(frames);
-            fed.map_err(|source| Error::Frame { source })?;
+        match self.frames.next().await? {
+            Some(frame) => self.event(frame).map(Some),
+            None => Ok(None),
         }
     }
 
     fn event(&self, frame: Frame) -> Result<EventFrame, Error> {
         let kind = frame.event.unwrap_or_else(|| "message".to_owned());
-        if kind == "sse_error" {
-            return Err(Error::InBand {
-                message: frame.data,
-            });
-        }
         let event = match serde_json::from_str::<Event>(&frame.data) {
             Ok(event) => Some(event),
             // New types may come; the log goes on around them.
             Err(_) if serde_json::from_str::<serde::de::IgnoredAny>(&frame.data).is_ok() => None,
             Err(error) => {
                 return Err(Error::Answer {
-                    request: self.request.clone(),
+                    request: self.frames.request().to_owned(),
                     reason: format!("an event of type {kind} is not JSON: {error}"),
                 });
             }

@@ -1,77 +1,30 @@
 //! One request, with everything that every request needs: address, headers, timeouts, retries,
 //! and errors in the server's own words.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
-    RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
-use reqwest::{Method, Response, StatusCode, Url};
-use serde::Serialize;
+use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use crate::Error;
-use crate::retry::{OnRetry, RetryPolicy, parse_retry_after};
+use crate::call::Call;
+use crate::config::Config;
+use crate::error::Refusal;
+use crate::retry::{Attempts, OnRetry, RetryPolicy, parse_retry_after};
 
 /// Largest JSON answer that is read.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 /// Largest error answer that is read; the rest cannot be a sentence.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
-
-/// What a [`Client`] is made from.
-#[derive(Clone)]
-pub struct Config {
-    /// `http` or `https`, host, port and any path prefix; `/v1` is appended.
-    pub base_url: String,
-    /// Sent as bearer token.
-    pub token: String,
-    /// Sent as `Project` header when set.
-    pub project: Option<String>,
-    /// Sent as `User-Agent`. Default `contree-client/VERSION`.
-    pub user_agent: String,
-    /// From sending a request to the end of its answer. Event streams, uploads and downloads are
-    /// bounded by [`Config::idle_timeout`] instead. Default 300 seconds.
-    pub timeout: Duration,
-    /// Until a connection is there. Default 10 seconds.
-    pub connect_timeout: Duration,
-    /// Longest silence of a stream. Servers send a comment every few seconds. Default 90 seconds.
-    pub idle_timeout: Duration,
-    /// When requests are sent again.
-    pub retry: RetryPolicy,
-    /// Who hears of that. Default nobody.
-    pub on_retry: Option<OnRetry>,
-}
-
-impl Config {
-    /// All defaults.
-    #[must_use]
-    pub fn new(base_url: impl Into<String>, token: impl Into<String>) -> Self {
-        Self {
-            base_url: base_url.into(),
-            token: token.into(),
-            project: None,
-            user_agent: concat!("contree-client/", env!("CARGO_PKG_VERSION")).to_owned(),
-            timeout: Duration::from_secs(300),
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(90),
-            retry: RetryPolicy::default(),
-            on_retry: None,
-        }
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("base_url", &self.base_url)
-            .field("project", &self.project)
-            .finish_non_exhaustive()
-    }
-}
+/// Requests at a time of the kinds that come by the thousand: starting operations and asking for
+/// them. Each at a time needs a connection, and more than this many make neither side faster.
+const MAX_TURNS: usize = 64;
 
 /// A connection to one server with one token. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
@@ -90,6 +43,7 @@ struct Shared {
     idle_timeout: Duration,
     retry: RetryPolicy,
     on_retry: Option<OnRetry>,
+    turns: Semaphore,
 }
 
 impl Client {
@@ -136,7 +90,9 @@ impl Client {
             // redirected, so a client of a plain server never needs them.
             builder = builder.tls_certs_only([]);
         }
-        let http = builder.build().map_err(|source| Error::Setup { source })?;
+        let http = builder.build().map_err(|source| Error::Setup {
+            source: source.into(),
+        })?;
         let prefix = url.path().trim_end_matches('/');
         let origin = url.origin().ascii_serialization();
         Ok(Self {
@@ -148,6 +104,7 @@ impl Client {
                 idle_timeout: config.idle_timeout,
                 retry: config.retry,
                 on_retry: config.on_retry,
+                turns: Semaphore::new(MAX_TURNS),
             }),
         })
     }
@@ -181,12 +138,26 @@ impl Client {
 
     /// Sends, again where that is right, and reads the whole answer.
     pub(crate) async fn bytes(&self, call: &Call) -> Result<Bytes, Error> {
-        let whole = || async {
-            let response = self.once(call).await?;
-            self.within(call, read_body(response, MAX_ANSWER_BYTES, call))
-                .await
+        self.again(call, || self.bytes_once(call)).await
+    }
+
+    /// One attempt, with the whole answer.
+    async fn bytes_once(&self, call: &Call) -> Result<Bytes, Error> {
+        // Never closed, so that there is always a permit some time.
+        let _turn = if call.takes_turn {
+            self.shared.turns.acquire().await.ok()
+        } else {
+            None
         };
-        self.again(call, whole).await
+        let response = self.once(call).await?;
+        self.within(call, read_body(response, MAX_ANSWER_BYTES, call))
+            .await
+    }
+
+    /// One attempt, with the answer's JSON.
+    pub(crate) async fn json_once<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let body = self.bytes_once(call).await?;
+        serde_json::from_slice(&body).map_err(|error| call.answer(&error))
     }
 
     /// Sends, again where that is right, and hands out the answer once its head is there.
@@ -209,20 +180,16 @@ impl Client {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let mut failures = 0;
+        let mut attempts = Attempts::new(call.repeat);
         loop {
             let error = match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            failures += 1;
-            let Some(wait) = self
-                .shared
-                .retry
-                .next_wait(&error, call.repeatable, failures)
-            else {
+            let Some(wait) = attempts.next_wait(&self.shared.retry, &error) else {
                 return Err(error);
             };
+            let failures = attempts.failures();
             tracing::debug!(
                 request = %call.name(), failures, wait_ms = wait.as_millis(), %error, "trying again"
             );
@@ -242,10 +209,16 @@ impl Client {
         self.checked(call, response).await
     }
 
+    fn url(&self, call: &Call) -> String {
+        format!("{}{}", self.shared.root, call.path)
+    }
+
     pub(crate) fn request(&self, call: &Call) -> reqwest::RequestBuilder {
         tracing::debug!(request = %call.name(), "sending");
-        let url = format!("{}{}", self.shared.root, call.path);
-        let mut request = self.shared.http.request(call.method.clone(), url);
+        let mut request = self
+            .shared
+            .http
+            .request(call.method.clone(), self.url(call));
         if let Some(accept) = call.accept {
             request = request.header(ACCEPT, accept);
         }
@@ -277,8 +250,8 @@ impl Client {
         if status.is_success() || status.is_redirection() {
             return Err(call.answer(&format!("status {status}")));
         }
-        let retry_after = response
-            .headers()
+        let headers = response.headers().clone();
+        let retry_after = headers
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| parse_retry_after(value, jiff::Timestamp::now()));
@@ -291,6 +264,18 @@ impl Client {
             status: status.as_u16(),
             message: error_message(status, &body),
             retry_after,
+            refusal: Box::new(Refusal {
+                method: call.method.to_string(),
+                url: self.url(call),
+                headers: headers
+                    .iter()
+                    .map(|(name, value)| {
+                        let value = String::from_utf8_lossy(value.as_bytes());
+                        (name.to_string(), value.into_owned())
+                    })
+                    .collect(),
+                body,
+            }),
         })
     }
 
@@ -300,13 +285,10 @@ impl Client {
         if source.is_connect() {
             Error::Connect {
                 url: self.shared.origin.clone(),
-                source,
+                source: source.into(),
             }
         } else {
-            Error::Transport {
-                request: call.name(),
-                source,
-            }
+            call.broke(source)
         }
     }
 
@@ -332,10 +314,10 @@ fn header(value: &str, what: &'static str) -> Result<HeaderValue, Error> {
 async fn read_body(mut response: Response, limit: usize, call: &Call) -> Result<Bytes, Error> {
     let mut body = BytesMut::new();
     loop {
-        let chunk = response.chunk().await.map_err(|source| Error::Transport {
-            request: call.name(),
-            source: source.without_url(),
-        })?;
+        let chunk = response
+            .chunk()
+            .await
+            .map_err(|source| call.broke(source))?;
         let Some(chunk) = chunk else {
             return Ok(body.freeze());
         };
@@ -358,178 +340,6 @@ fn error_message(status: StatusCode, body: &[u8]) -> String {
         format!("{} {name}: {text}", status.as_u16())
     } else {
         format!("{} {name}", status.as_u16())
-    }
-}
-
-/// A request before it is sent, so that it can be sent again.
-#[derive(Debug)]
-pub(crate) struct Call {
-    method: Method,
-    /// With the query, percent-encoded.
-    path: String,
-    body: Option<Bytes>,
-    accept: Option<&'static str>,
-    accepts_gzip: bool,
-    last_event_id: Option<u64>,
-    /// The one status that is a success; none: any 2xx.
-    expected: Option<StatusCode>,
-    /// Whether sending it twice is the same as sending it once.
-    repeatable: bool,
-}
-
-impl Call {
-    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        let repeatable = matches!(method, Method::GET | Method::HEAD | Method::DELETE);
-        Self {
-            method,
-            path: path.into(),
-            body: None,
-            accept: None,
-            accepts_gzip: false,
-            last_event_id: None,
-            expected: None,
-            repeatable,
-        }
-    }
-
-    pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    pub(crate) fn delete(path: impl Into<String>) -> Self {
-        Self::new(Method::DELETE, path)
-    }
-
-    pub(crate) fn post(path: impl Into<String>) -> Self {
-        Self::new(Method::POST, path)
-    }
-
-    pub(crate) fn query(mut self, name: &str, value: impl fmt::Display) -> Self {
-        self.path
-            .push(if self.path.contains('?') { '&' } else { '?' });
-        self.path.push_str(name);
-        self.path.push('=');
-        self.path.push_str(&encode(&value.to_string(), true));
-        self
-    }
-
-    pub(crate) fn query_some(self, name: &str, value: Option<impl fmt::Display>) -> Self {
-        match value {
-            Some(value) => self.query(name, value),
-            None => self,
-        }
-    }
-
-    pub(crate) fn json_body(mut self, body: &impl Serialize) -> Self {
-        let body = serde_json::to_vec(body).expect("wire types have string keys only");
-        self.body = Some(body.into());
-        self
-    }
-
-    pub(crate) fn accept(mut self, media_type: &'static str) -> Self {
-        self.accept = Some(media_type);
-        self
-    }
-
-    /// The answer may be compressed; nothing here unpacks it.
-    pub(crate) fn accept_gzip(mut self) -> Self {
-        self.accepts_gzip = true;
-        self
-    }
-
-    pub(crate) fn last_event_id(mut self, id: Option<u64>) -> Self {
-        self.last_event_id = id;
-        self
-    }
-
-    pub(crate) fn expect(mut self, status: StatusCode) -> Self {
-        self.expected = Some(status);
-        self
-    }
-
-    pub(crate) fn repeatable(mut self) -> Self {
-        self.repeatable = true;
-        self
-    }
-
-    /// Method and path, for messages. The query may hold what does not belong into them.
-    pub(crate) fn name(&self) -> String {
-        let path = self.path.split('?').next().unwrap_or_default();
-        format!("{} /v1{path}", self.method)
-    }
-
-    pub(crate) fn answer(&self, reason: &impl fmt::Display) -> Error {
-        Error::Answer {
-            request: self.name(),
-            reason: reason.to_string(),
-        }
-    }
-}
-
-/// Percent-encodes a path segment, or with `slashes` kept a query value.
-pub(crate) fn encode(text: &str, slashes: bool) -> String {
-    use std::fmt::Write as _;
-
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'_' | b'.' | b'~')
-            || (slashes && byte == b'/');
-        if plain {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
-/// A file that comes in piece by piece.
-#[derive(Debug)]
-pub struct Download {
-    response: Response,
-    request: String,
-    idle_timeout: Duration,
-}
-
-impl Download {
-    pub(crate) fn new(client: &Client, call: &Call, response: Response) -> Self {
-        Self {
-            response,
-            request: call.name(),
-            idle_timeout: client.idle_timeout(),
-        }
-    }
-
-    /// Bytes to come, if the server said.
-    #[must_use]
-    pub fn size(&self) -> Option<u64> {
-        self.response.content_length()
-    }
-
-    /// Whether what comes is compressed with gzip.
-    #[must_use]
-    pub fn is_gzip(&self) -> bool {
-        let coding = self.response.headers().get(CONTENT_ENCODING);
-        coding.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"gzip"))
-    }
-
-    /// The next piece; `None` when the file is complete.
-    ///
-    /// # Errors
-    /// [`Error::Transport`] when the connection breaks before the end, [`Error::TimedOut`] after a
-    /// silence of [`Config::idle_timeout`].
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        match tokio::time::timeout(self.idle_timeout, self.response.chunk()).await {
-            Ok(chunk) => chunk.map_err(|source| Error::Transport {
-                request: self.request.clone(),
-                source: source.without_url(),
-            }),
-            Err(_) => Err(Error::TimedOut {
-                request: self.request.clone(),
-                after: self.idle_timeout,
-            }),
-        }
     }
 }
 
@@ -557,16 +367,6 @@ mod tests {
             Client::new(odd),
             Err(Error::Header { what: "token" })
         ));
-    }
-
-    #[test]
-    fn queries_are_encoded() {
-        let call = Call::get("/inspect/x/list")
-            .query("path", "/a b/ü+&")
-            .query("text", 1);
-        assert_eq!(call.path, "/inspect/x/list?path=/a%20b/%C3%BC%2B%26&text=1");
-        assert_eq!(call.name(), "GET /v1/inspect/x/list");
-        assert_eq!(encode("a/b", false), "a%2Fb");
     }
 
     #[test]

@@ -18,16 +18,30 @@
 
 #![forbid(unsafe_code)]
 
+mod call;
+mod config;
+mod contree;
+mod download;
 pub mod error;
 pub mod events;
+pub mod feed;
+mod frames;
 mod http;
+mod operation;
 pub mod retry;
 pub mod routes;
 pub mod sse;
+mod wait;
 
+pub use config::Config;
+pub use contree::Contree;
+pub use contree_api as api;
+pub use download::Download;
 pub use error::Error;
 pub use events::{EventFrame, EventStream, Follow};
-pub use http::{Client, Config, Download};
+pub use feed::OperationFeed;
+pub use http::Client;
+pub use operation::Operation;
 pub use retry::{OnRetry, RetryPolicy, Retrying};
 pub use routes::files::{FileFilter, UploadStep, Uploaded};
 pub use routes::images::ImageFilter;

@@ -6,7 +6,7 @@ use contree_api::admin::{
 use contree_api::image::Image;
 use contree_api::{Tag, TokenId};
 
-use crate::http::{Call, encode};
+use crate::call::{Call, encode};
 use crate::{Client, Error};
 
 impl Client {

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
-use crate::http::{Call, encode};
+use crate::call::{Call, encode};
 use crate::{Client, Error};
 
 /// How much is read from disk at a time.

@@ -4,7 +4,7 @@ use contree_api::image::{Image, ImageImportRequest, ImageImportResponse, ImageLi
 use contree_api::{ImageId, Tag};
 use reqwest::Method;
 
-use crate::http::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 /// Which images a list has. Left out: all of the project and the public ones, newest first.
@@ -49,7 +49,9 @@ impl Client {
     /// [`Error`].
     pub async fn set_tag(&self, image: ImageId, tag: &Tag) -> Result<Image, Error> {
         let call = Call::new(Method::PATCH, format!("/images/{image}/tag"))
-            .json_body(&TagUpdate { tag: tag.clone() });
+            .json_body(&TagUpdate { tag: tag.clone() })
+            // The tag is there afterwards, however often it was set.
+            .repeatable();
         self.json(&call).await
     }
 
@@ -70,7 +72,7 @@ impl Client {
         &self,
         request: &ImageImportRequest,
     ) -> Result<ImageImportResponse, Error> {
-        self.json(&Call::post("/images/import").json_body(request))
-            .await
+        let call = Call::post("/images/import").json_body(request);
+        self.json(&call.starts_operation()).await
     }
 }

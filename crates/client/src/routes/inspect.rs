@@ -6,7 +6,8 @@ use contree_api::{ImageId, Tag};
 use reqwest::StatusCode;
 use reqwest::header::LOCATION;
 
-use crate::http::{Call, Download};
+use crate::call::Call;
+use crate::download::Download;
 use crate::{Client, Error};
 
 impl Client {

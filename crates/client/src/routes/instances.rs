@@ -3,7 +3,7 @@
 use contree_api::instance::{InstanceSpawnRequest, InstanceSpawnResponse};
 use serde_json::Value;
 
-use crate::http::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 impl Client {
@@ -16,8 +16,8 @@ impl Client {
         &self,
         request: &InstanceSpawnRequest,
     ) -> Result<InstanceSpawnResponse, Error> {
-        self.json(&Call::post("/instances").json_body(&without_defaults(request)))
-            .await
+        let call = Call::post("/instances").json_body(&without_defaults(request));
+        self.json(&call.starts_operation()).await
     }
 }
 

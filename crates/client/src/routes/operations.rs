@@ -3,8 +3,9 @@
 use contree_api::OperationId;
 use contree_api::operation::{OperationKind, OperationResponse, OperationStatus, OperationSummary};
 
+use crate::call::Call;
 use crate::events::{EventQuery, EventStream, Follow};
-use crate::http::Call;
+use crate::feed::OperationFeed;
 use crate::{Client, Error};
 
 /// Which operations a list has. Left out: all of the project, newest first.
@@ -52,9 +53,12 @@ impl Client {
         id: OperationId,
         inflight: bool,
     ) -> Result<OperationResponse, Error> {
-        let call =
-            Call::get(format!("/operations/{id}")).query_some("inflight", inflight.then_some(1));
-        self.json(&call).await
+        self.json(&operation_call(id, inflight)).await
+    }
+
+    /// The same, sent once whatever comes of it.
+    pub(crate) async fn operation_once(&self, id: OperationId) -> Result<OperationResponse, Error> {
+        self.json_once(&operation_call(id, false)).await
     }
 
     /// The same as the server's own JSON, with fields that this library does not know.
@@ -62,8 +66,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn operation_json(&self, id: OperationId, inflight: bool) -> Result<String, Error> {
-        let call =
-            Call::get(format!("/operations/{id}")).query_some("inflight", inflight.then_some(1));
+        let call = operation_call(id, inflight);
         let body = self.bytes(&call).await?;
         String::from_utf8(body.into()).map_err(|error| call.answer(&error))
     }
@@ -91,4 +94,28 @@ impl Client {
     pub fn follow(&self, id: OperationId) -> Follow {
         Follow::new(self.clone(), id)
     }
+
+    /// `GET /operations/events`: every change of status of the project's operations from now on, or
+    /// with `ended` only their ends. (Beyond the contract: other servers answer with an error.)
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::Answer`] when what comes is no event stream.
+    pub async fn operation_feed(&self, ended: bool) -> Result<OperationFeed, Error> {
+        let call = OperationFeed::call(ended);
+        let response = self.response(&call).await?;
+        OperationFeed::new(self, &call, response)
+    }
+
+    /// The same, sent once whatever comes of it.
+    pub(crate) async fn operation_feed_once(&self, ended: bool) -> Result<OperationFeed, Error> {
+        let call = OperationFeed::call(ended);
+        let response = self.once(&call).await?;
+        OperationFeed::new(self, &call, response)
+    }
+}
+
+fn operation_call(id: OperationId, inflight: bool) -> Call {
+    Call::get(format!("/operations/{id}"))
+        .query_some("inflight", inflight.then_some(1))
+        .in_turn()
 }

@@ -4,7 +4,7 @@ use contree_api::OperationId;
 use contree_api::instance::{ExecSpec, InstanceResult, Spid};
 use contree_api::stream::{ClosableStreamRepr, encode};
 
-use crate::http::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 impl Client {

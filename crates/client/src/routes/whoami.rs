@@ -2,7 +2,7 @@
 
 use contree_api::whoami::WhoAmI;
 
-use crate::http::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 impl Client {

@@ -1,0 +1,76 @@
+//! One operation: a run or an import that the server knows of.
+
+use std::fmt;
+
+use contree_api::OperationId;
+use contree_api::operation::OperationResponse;
+
+use crate::wait::Mark;
+use crate::{Contree, Error, Follow};
+
+/// A run or an import that the server has accepted. Dropping it changes nothing on the server.
+#[derive(Clone)]
+pub struct Operation {
+    contree: Contree,
+    id: OperationId,
+    /// Taken before it was started here; none: it may have ended long ago.
+    mark: Option<Mark>,
+}
+
+impl Operation {
+    pub(crate) const fn new(contree: Contree, id: OperationId, mark: Option<Mark>) -> Self {
+        Self { contree, id, mark }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> OperationId {
+        self.id
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn contree(&self) -> &Contree {
+        &self.contree
+    }
+
+    /// Waits until it has ended, with success or without. Any number of waits may go on at once;
+    /// they share one connection, and nothing is asked while nothing happens. A wait that is
+    /// dropped is over; the operation goes on.
+    ///
+    /// A server that is away is waited for, about a minute.
+    ///
+    /// # Errors
+    /// [`Error`]; 404 when the project has no such operation.
+    pub async fn wait(&self) -> Result<OperationResponse, Error> {
+        self.contree.waiter.wait(self.id, self.mark).await
+    }
+
+    /// How it stands.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn status(&self) -> Result<OperationResponse, Error> {
+        self.contree.client().operation(self.id, false).await
+    }
+
+    /// Its events from the first to `completion`.
+    #[must_use]
+    pub fn events(&self) -> Follow {
+        self.contree.client().follow(self.id)
+    }
+
+    /// Asks for its end. It has ended when [`Operation::wait`] says so.
+    ///
+    /// # Errors
+    /// [`Error`]; 409 when it has ended already.
+    pub async fn cancel(&self) -> Result<(), Error> {
+        self.contree.client().cancel(self.id).await
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Operation").field(&self.id).finish()
+    }
+}
