@@ -1,0 +1,1 @@
+"""The client, its objects and its errors."""

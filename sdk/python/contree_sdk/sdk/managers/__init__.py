@@ -1,0 +1,1 @@
+"""What a client offers: `client.images`, `client.files`, `client.operations`."""

@@ -1,0 +1,1 @@
+"""Images, sessions, runs, files and processes."""

@@ -1,0 +1,1 @@
+"""What images and sessions have in common."""

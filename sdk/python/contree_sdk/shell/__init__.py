@@ -1,0 +1,1 @@
+"""`python -m contree_sdk.shell`: the interactive shell of the command line."""

@@ -1,0 +1,1 @@
+"""Values that go into calls and come out of them."""

@@ -1,0 +1,1 @@
+"""Records: files, images, tokens, operations, streams."""
