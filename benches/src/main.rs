@@ -11,6 +11,7 @@ mod numbers;
 mod podman;
 mod report;
 mod runs;
+mod sdk;
 mod start;
 
 use std::fs;
@@ -56,6 +57,11 @@ enum Part {
     Floor(floor::Args),
     /// How long the command line takes to start
     Start(start::Args),
+    /// How long `true` takes through the Python package and the Rust crate, and what waiting costs
+    Sdk(sdk::Args),
+    /// One client's runs, as JSON; what `sdk` calls as a process of its own
+    #[command(hide = true)]
+    SdkDriver(sdk::driver::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -73,18 +79,35 @@ fn main() -> anyhow::Result<()> {
             println!("{}", start::run(start)?);
             Ok(())
         }
-        None => tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .context("cannot start a runtime")?
-            .block_on(whole(&args)),
+        Some(Part::SdkDriver(driver)) => {
+            println!("{}", sdk::driver::drive(driver)?);
+            Ok(())
+        }
+        Some(Part::Sdk(sdk)) => {
+            let (rootfs, out) = places(&args)?;
+            println!("{}", runtime()?.block_on(sdk::run(sdk, rootfs, out))?);
+            Ok(())
+        }
+        None => runtime()?.block_on(whole(&args)),
     }
 }
 
-async fn whole(args: &Args) -> anyhow::Result<()> {
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a runtime")
+}
+
+fn places(args: &Args) -> anyhow::Result<(&Path, &Path)> {
     let (Some(rootfs), Some(out)) = (&args.rootfs, &args.out) else {
         bail!("--rootfs and --out are needed");
     };
+    Ok((rootfs, out))
+}
+
+async fn whole(args: &Args) -> anyhow::Result<()> {
+    let (rootfs, out) = places(args)?;
     let mut report = Report::new();
     let image = unpacked(rootfs, out)?;
     println!("floor ...");

@@ -22,11 +22,27 @@ pub(crate) struct Report {
     left_out: Vec<String>,
 }
 
+/// Where and when it was measured.
 #[derive(Debug, Serialize)]
-struct Machine {
-    cores: usize,
-    kernel: String,
-    measured_at_unix: u64,
+pub(crate) struct Machine {
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) measured_at_unix: u64,
+}
+
+impl Machine {
+    /// This one, now.
+    pub(crate) fn this() -> Self {
+        let version = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            kernel: version.trim().to_owned(),
+            measured_at_unix: since.as_secs(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -52,16 +68,8 @@ pub(crate) const FLOOR: &str = "floor";
 
 impl Report {
     pub(crate) fn new() -> Self {
-        let version = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Self {
-            machine: Machine {
-                cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-                kernel: version.trim().to_owned(),
-                measured_at_unix: since.as_secs(),
-            },
+            machine: Machine::this(),
             latencies: Vec::new(),
             rates: Vec::new(),
             left_out: Vec::new(),

@@ -133,6 +133,22 @@ impl Server {
         kib * 1024
     }
 
+    /// Processor time that it has taken so far, without the sandboxes.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        let child = &self.running.as_ref().expect("the server runs").child;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()));
+        let stat = stat.expect("a process has a stat");
+        // Fields 14 and 15 are user and system time; the 2nd is in parentheses and may hold spaces.
+        let (_, after) = stat.rsplit_once(") ").expect("a stat names its program");
+        let ticks = after.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks
+            .map(|field| field.parse::<u64>().expect("a number of ticks"))
+            .sum();
+        // What programs are shown are hundredths of a second, whatever the kernel counts in.
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Its data folder.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
