@@ -1,8 +1,13 @@
-//! Published Python packages, and pytest suites that use them against a [`Server`].
+//! Python packages, published ones and this project's own, and pytest suites that use them
+//! against a [`Server`].
 //!
-//! A suite is a folder `tests/clients/NAME` of pytest files. The packages of all suites come from
+//! A suite is a folder below `tests/clients` of pytest files. The packages of the suites come from
 //! PyPI, pinned in `tests/clients/ENVIRONMENT.txt`, into a virtual environment that is made once
 //! per text of that file and kept in the target folder.
+//!
+//! `contree_sdk` is the name of two packages: the published one, and this project's, which takes its
+//! place. Each has a fresh environment of its own with nothing else installed; what tests need
+//! beside it is looked up in an environment that both share and that has neither.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,17 +16,80 @@ use std::process::{Command, Stdio};
 use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 
-use crate::Server;
+use crate::{Server, given};
 
-/// The folder of a virtual environment with the packages of `tests/clients/{name}.txt`.
+/// The `contree_sdk` that a test is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sdk {
+    /// The one for the hosted service, from PyPI.
+    Published,
+    /// This project's, from the wheel under test.
+    Ours,
+}
+
+/// The published version that ours takes the place of.
+const PUBLISHED_SDK: &str = "contree-sdk==0.3.6";
+
+/// The folder of a virtual environment with the packages of `tests/clients/{name}.txt`, and with
+/// those of `{name}-alone.txt`, where there is such a file, without what they say that they need.
 ///
 /// # Panics
 /// When there is no Python 3, or the packages cannot be installed.
 #[must_use]
 pub fn environment(name: &str) -> PathBuf {
     let list = clients().join(format!("{name}.txt"));
-    let text = std::fs::read(&list).unwrap_or_else(|e| panic!("{}: {e}", list.display()));
-    let digest: String = Sha256::digest(&text)[..6]
+    let alone = clients().join(format!("{name}-alone.txt"));
+    let mut content = read(&list);
+    if alone.exists() {
+        content.extend(read(&alone));
+    }
+    made(name, &content, |folder| {
+        install(folder, &["--requirement".as_ref(), list.as_os_str()]);
+        if alone.exists() {
+            let words = [
+                "--no-deps".as_ref(),
+                "--requirement".as_ref(),
+                alone.as_os_str(),
+            ];
+            install(folder, &words);
+        }
+    })
+}
+
+/// The folder of a virtual environment with this `contree_sdk`, in which the packages of
+/// `tests/clients/sdk.txt` are found too.
+///
+/// # Panics
+/// As [`environment`], or when `cargo xtask test` has not named a wheel.
+#[must_use]
+pub fn sdk(sdk: Sdk) -> PathBuf {
+    let shared = environment("sdk");
+    let shared = packages_of(&shared);
+    match sdk {
+        Sdk::Published => {
+            let content = [
+                shared.as_os_str().as_encoded_bytes(),
+                PUBLISHED_SDK.as_bytes(),
+            ];
+            made("sdk-published", &content.concat(), |folder| {
+                find_too(folder, &shared);
+                install(folder, &[PUBLISHED_SDK.as_ref()]);
+            })
+        }
+        Sdk::Ours => {
+            let wheel = given("CONTREE_TEST_WHEEL");
+            let content = [shared.as_os_str().as_encoded_bytes(), &read(&wheel)];
+            made("sdk-ours", &content.concat(), |folder| {
+                find_too(folder, &shared);
+                install(folder, &["--no-deps".as_ref(), wheel.as_os_str()]);
+            })
+        }
+    }
+}
+
+/// Makes the environment of this name for this content, unless it is there already.
+fn made(name: &str, content: &[u8], fill: impl FnOnce(&Path)) -> PathBuf {
+    let digest: String = Sha256::digest(content)[..6]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
@@ -31,49 +99,79 @@ pub fn environment(name: &str) -> PathBuf {
     rustix::fs::flock(&lock, FlockOperation::LockExclusive).expect("the lock is taken");
     let done = folder.join("installed");
     if !done.exists() {
-        install(&folder, &list);
+        let venv = ["-m", "venv", "--clear"];
+        succeeds(Command::new("python3").args(venv).arg(&folder));
+        fill(&folder);
         File::create(&done).expect("the environment is marked as whole");
     }
     folder
 }
 
-fn install(folder: &Path, list: &Path) {
-    let succeeds = |command: &mut Command| {
-        let status = command.stdin(Stdio::null()).status();
-        let status = status.unwrap_or_else(|e| panic!("{command:?} cannot be started: {e}"));
-        assert!(status.success(), "{command:?} ended with {status}");
-    };
-    succeeds(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(folder),
-    );
+fn install(folder: &Path, packages: &[&std::ffi::OsStr]) {
+    let pip = ["install", "--quiet", "--disable-pip-version-check"];
     succeeds(
         Command::new(folder.join("bin/pip"))
-            .args([
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--requirement",
-            ])
-            .arg(list),
+            .args(pip)
+            .args(packages),
     );
 }
 
-/// Runs the suite `tests/clients/{suite}` with pytest from the environment `environment`, and
-/// shows what it printed.
-///
-/// The suite finds the server in `CONTREE_TEST_URL` and `CONTREE_TEST_TOKEN`, the programs of the
-/// environment first in `PATH`, and an empty `HOME`. No other `CONTREE_*` variable is set.
+/// Lets the packages in this folder be found from an environment that does not have them.
+fn find_too(folder: &Path, packages: &Path) {
+    let line = format!("{}\n", packages.display());
+    std::fs::write(packages_of(folder).join("shared.pth"), line).expect("the folder is named");
+}
+
+/// Where an environment has its packages.
+fn packages_of(folder: &Path) -> PathBuf {
+    let lib = std::fs::read_dir(folder.join("lib")).expect("an environment has a folder lib");
+    let mut pythons = lib.map(|entry| entry.expect("lib can be listed").path());
+    let python = pythons.next().expect("an environment has a Python");
+    python.join("site-packages")
+}
+
+fn succeeds(command: &mut Command) {
+    let status = command.stdin(Stdio::null()).status();
+    let status = status.unwrap_or_else(|e| panic!("{command:?} cannot be started: {e}"));
+    assert!(status.success(), "{command:?} ended with {status}");
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    std::fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
+/// Runs the suite `tests/clients/{suite}` with pytest from the environment `environment`
+/// ([`environment`]), and shows what it printed.
 ///
 /// # Panics
 /// When a test of the suite fails, or it has none.
+pub fn suite(environment: &str, suite: &str, server: &Server, settings: &[(&str, &str)]) {
+    suite_in(&self::environment(environment), suite, server, settings);
+}
+
+/// The same with this `contree_sdk` ([`sdk`]). The suite is told which by `CONTREE_TEST_SDK`.
+///
+/// # Panics
+/// When a test of the suite fails, or it has none.
+pub fn sdk_suite(sdk: Sdk, suite: &str, server: &Server, settings: &[(&str, &str)]) {
+    let name = match sdk {
+        Sdk::Published => "published",
+        Sdk::Ours => "ours",
+    };
+    let mut settings = settings.to_vec();
+    settings.push(("CONTREE_TEST_SDK", name));
+    suite_in(&self::sdk(sdk), suite, server, &settings);
+}
+
+/// The suite finds the server in `CONTREE_TEST_URL` and `CONTREE_TEST_TOKEN`, the programs of the
+/// environment first in `PATH`, and an empty `HOME`. No other `CONTREE_*` variable is set but
+/// `settings`.
 #[expect(
     clippy::print_stdout,
     reason = "the suite's closing line is to be seen"
 )]
-pub fn suite(environment: &str, suite: &str, server: &Server, settings: &[(&str, &str)]) {
-    let python = self::environment(environment).join("bin");
+fn suite_in(environment: &Path, suite: &str, server: &Server, settings: &[(&str, &str)]) {
+    let python = environment.join("bin");
     let home = tempfile::tempdir().expect("a home for the suite");
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new(python.join("python"))

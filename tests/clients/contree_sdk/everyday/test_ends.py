@@ -31,7 +31,7 @@ async def test_a_cancelled_task_cancels_its_run(config, unique):
     client = Contree(config)
     marker = unique("cancelled-task")
     image = await client.images.use(DEBIAN)
-    task = asyncio.ensure_future(image.run("sleep", args=["60"], env={"MARKER": marker})._await())
+    task = asyncio.ensure_future(image.run("sleep", args=["60"], env={"MARKER": marker}))
     operation = await operation_of(marker, "EXECUTING")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -43,7 +43,7 @@ async def test_a_run_that_someone_else_cancels(config, unique):
     client = Contree(config)
     marker = unique("cancelled-elsewhere")
     image = await client.images.use(DEBIAN)
-    task = asyncio.ensure_future(image.run("sleep", args=["60"], env={"MARKER": marker})._await())
+    task = asyncio.ensure_future(image.run("sleep", args=["60"], env={"MARKER": marker}))
     operation = await operation_of(marker, "EXECUTING")
     await asyncio.to_thread(ask, f"/operations/{operation}", "DELETE")
     with pytest.raises(CancelledOperationError) as raised:

@@ -5,6 +5,8 @@ from subprocess import PIPE
 
 import pytest
 
+from package import OURS
+
 BINARY = bytes(range(256)) * 4
 
 
@@ -58,9 +60,44 @@ def test_output_as_text_or_bytes(sdk, debian):
     script = "printf 'gr\\303\\274n'; printf 'no\\377' >&2"
     done = sdk.done(debian.run(shell=script, stdout=str, stderr=bytes))
     assert (done.stdout, done.stderr) == ("grün", b"no\xff")
-    # Text is the default, and has to be text.
-    with pytest.raises(UnicodeDecodeError):
-        sdk.done(debian.run(shell=script))
+
+
+# The one intended difference between the packages in what runs come to: the published one raises
+# when output that is to be text is not UTF-8, also when it was cut within a character. A run whose
+# result cannot be had is lost, so ours never raises: it leaves out what the cut left of a
+# character, and replaces other bytes. The bytes themselves are under names of their own.
+
+
+@pytest.mark.parametrize(
+    ("script", "limit", "text", "content"),
+    [
+        ("printf 'no\\377pe\\n'", None, "no\ufffdpe\n", b"no\xffpe\n"),
+        # Text is cut by the server, between characters.
+        ("printf 'gr\\303\\274n'", 3, "gr", b"gr"),
+        ("printf 'gr\\303\\274n'", 4, "grü", b"gr\xc3\xbc"),
+        ("printf '\\360\\237\\214\\263'", 3, "", b""),
+        # Not cut: the program itself wrote half a character.
+        ("printf 'gr\\303'", None, "gr\ufffd", b"gr\xc3"),
+        # Cut by the server as the bytes that they are.
+        ("printf '\\377gr\\303\\274'", 4, "\ufffdgr", b"\xffgr\xc3"),
+    ],
+)
+@pytest.mark.parametrize("stdout", [None, str])
+def test_output_that_is_not_utf8(sdk, debian, script, limit, text, content, stdout):
+    run = debian.run(shell=script, truncate_output_at=limit, stdout=stdout)
+    if not OURS:
+        if text.encode() != content:
+            with pytest.raises(UnicodeDecodeError):
+                sdk.done(run)
+        else:
+            assert sdk.done(run).stdout == text
+        return
+    done = sdk.done(run)
+    assert (done.stdout, done.result.stdout_bytes) == (text, content)
+    assert done.result.truncated is (limit is not None)
+    # The same for the other stream.
+    done = sdk.done(debian.run(shell=f"{script} >&2", truncate_output_at=limit))
+    assert (done.stderr, done.result.stderr_bytes) == (text, content)
 
 
 def test_output_into_objects(sdk, debian):

@@ -1,0 +1,26 @@
+"""Input from a file, output into files."""
+
+import tempfile
+from pathlib import Path
+
+from contree_sdk import ContreeSync
+
+
+def main() -> None:
+    client = ContreeSync()
+    image = client.images.use("debian:bookworm")
+    with tempfile.TemporaryDirectory() as folder:
+        names, sorted_names, errors = (Path(folder, name) for name in ("names", "sorted", "errors"))
+        names.write_text("carol\nalice\nbob\n")
+        image.run(
+            shell="sort; echo finished >&2", stdin=names, stdout=sorted_names, stderr=errors
+        ).wait()
+        print(sorted_names.read_text())
+        print(errors.read_text())
+
+        with names.open("rb") as source, open(sorted_names, "wb") as target:
+            image.run("tac", stdin=source, stdout=target).wait()
+        print(sorted_names.read_text())
+
+
+main()
