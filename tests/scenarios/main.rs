@@ -12,6 +12,7 @@ mod detached;
 mod environments;
 mod errors;
 mod events;
+mod feed;
 mod files;
 mod images;
 mod inspect;

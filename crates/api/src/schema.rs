@@ -21,7 +21,7 @@ use crate::event::{
 };
 use crate::image::{ImageImportRequest, ImageRef};
 use crate::instance::{InstanceResult, InstanceSpawnRequest, InstanceSpawnResponse};
-use crate::operation::{InstanceMetadata, OperationMetadata, OperationStatus};
+use crate::operation::{InstanceMetadata, OperationMetadata, OperationStatus, OperationSummary};
 use crate::tag::MAX_TAG_BYTES;
 use crate::{Encoding, ImageId, OperationId, Tag, Timestamp};
 
@@ -385,6 +385,71 @@ impl ToSchema for EventFrame {
 
     fn schemas(schemas: &mut Schemas) {
         add::<Event>(schemas);
+    }
+}
+
+/// One frame of the feed, as fields. On the wire it is lines of text.
+pub struct OperationFrame;
+
+impl PartialSchema for OperationFrame {
+    fn schema() -> RefOr<Schema> {
+        let message = text().description(Some("A sentence, in frames of the event `sse_error`."));
+        ObjectBuilder::new()
+            .description(Some(
+                "One frame of the feed: lines `event:` and `data:`, then an empty line. A change \
+                 is told by the event `operation`, with the operation as one line of JSON. A \
+                 stream that cannot go on ends with the event `sse_error`, and a sentence as \
+                 data. Lines that begin with a colon are comments.",
+            ))
+            .property(
+                "event",
+                ObjectBuilder::new()
+                    .schema_type(SchemaType::Type(Type::String))
+                    .enum_values(Some(["operation", "sse_error"]))
+                    .description(Some("What the frame is.")),
+            )
+            .property(
+                "data",
+                OneOfBuilder::new()
+                    .item(reference::<OperationSummary>())
+                    .item(message),
+            )
+            .into()
+    }
+}
+
+impl ToSchema for OperationFrame {
+    fn name() -> Cow<'static, str> {
+        "OperationFeedSSEFrame".into()
+    }
+
+    fn schemas(schemas: &mut Schemas) {
+        add::<OperationSummary>(schemas);
+    }
+}
+
+/// Body of `GET /operations/events`.
+pub struct OperationFeed;
+
+impl PartialSchema for OperationFeed {
+    fn schema() -> RefOr<Schema> {
+        text()
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+            .description(Some(
+                "Frames as [`OperationFeedSSEFrame`](#/components/schemas/OperationFeedSSEFrame) \
+                 describes them, one after the other.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for OperationFeed {
+    fn name() -> Cow<'static, str> {
+        "OperationFeedStream".into()
+    }
+
+    fn schemas(schemas: &mut Schemas) {
+        add::<OperationFrame>(schemas);
     }
 }
 

@@ -30,6 +30,7 @@ use crate::import_job::ImportLocks;
 use crate::layers::Grounds;
 use crate::layers::merger::Merger;
 use crate::lock::DataLock;
+use crate::operation::feed::Feed;
 use crate::operation::live::{Live, LiveSet, Stop};
 use crate::operation::scheduler::Scheduler;
 use crate::operation::shutting_down;
@@ -62,6 +63,7 @@ struct Inner {
     merger: Merger,
     scheduler: Scheduler,
     live: LiveSet,
+    feed: Feed,
     known: Known,
     closing: Closing,
     known_images: KnownImages,
@@ -271,6 +273,7 @@ impl Engine {
             tasks,
             scheduler: Scheduler::new(&config.limits),
             live: LiveSet::default(),
+            feed: Feed::default(),
             known: Known::default(),
             closing: Closing::default(),
             known_images: KnownImages::default(),
@@ -328,6 +331,7 @@ impl Engine {
             }
         }
         self.inner.shutdown.cancel();
+        self.feed().close();
         self.tasks().close();
         if tokio::time::timeout(WIND_DOWN, self.tasks().wait())
             .await
@@ -423,6 +427,10 @@ impl Engine {
 
     pub(crate) fn live_set(&self) -> &LiveSet {
         &self.inner.live
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.inner.feed
     }
 
     pub(crate) fn known(&self) -> &Known {

@@ -140,7 +140,7 @@ impl Engine {
         live.log.open().map_err(JobError::Log)?;
         live.log
             .append(0, self.machine().init_event(live.id, "import"));
-        live.advance(OperationStatus::Executing);
+        live.advance(OperationStatus::Executing, self.feed());
         let input = match plan.source {
             Source::Registry(reference) => {
                 say(live, format_args!("looking up {reference}"));

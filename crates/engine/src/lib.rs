@@ -6,7 +6,7 @@
 //! | `identity` | who asks: tokens, permissions, whoami |
 //! | `admin` | projects, tokens, the public namespace; also without an engine |
 //! | `lock` | who has the data folder |
-//! | `operation` | accepting, whose turn it is, ending, showing |
+//! | `operation` | accepting, whose turn it is, ending, showing, the feed of changes |
 //! | `run` | one run: plan, sandbox, supervision, commit |
 //! | `import_job` | one import |
 //! | `events` | the event log, its readers, results folded from it |
@@ -52,6 +52,7 @@ pub use gc::{SweepError, Swept};
 pub use identity::jwt::{InvalidKey, PublicKey, Verifier};
 pub use identity::{ADMIN_TOKEN, Identity};
 pub use inspect::{GREP_TIME, ImageArchive, ImageFile};
+pub use operation::{OperationFeed, OperationLine};
 
 /// What lists can be narrowed by.
 pub use contree_records::{ImageFilter, ImageKind, OperationFilter, Page};

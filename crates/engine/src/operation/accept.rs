@@ -216,6 +216,7 @@ impl Engine {
 
     async fn accepted(&self, live: &Arc<Live>, accepted: Committed) -> Result<(), Error> {
         let Err(error) = accepted.wait().await else {
+            live.tell_waiting(self.feed());
             return Ok(());
         };
         self.drop_unrecorded(live);
@@ -236,12 +237,12 @@ impl Engine {
     /// Carries a job out on a task of its own, and whatever waits behind it in its lane.
     pub(crate) fn begin(&self, job: Job) {
         // Here and not in the task: who hears that the operation was accepted finds it ASSIGNED.
-        job.live.advance(OperationStatus::Assigned);
+        job.live.advance(OperationStatus::Assigned, self.feed());
         let engine = self.clone();
         self.tasks().spawn(async move {
             let mut next = Some(job);
             while let Some(Job { live, work }) = next {
-                live.advance(OperationStatus::Assigned);
+                live.advance(OperationStatus::Assigned, engine.feed());
                 let carried = std::panic::AssertUnwindSafe(engine.carry_out(&live, work));
                 let end = match carried.catch_unwind().await {
                     Ok(end) => end,

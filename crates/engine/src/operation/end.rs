@@ -6,16 +6,18 @@
 //! 3. Its status is terminal for whoever asks.
 //! 4. `completion` ends its log, and with it every stream of its events.
 //! 5. It leaves the set of live operations; its lane goes on with the next.
+//! 6. Whoever listens to the project's operations hears of it, and finds all of the above done.
 
 use std::sync::Arc;
 
 use contree_api::event::Completion;
-use contree_api::operation::OperationStatus;
+use contree_api::operation::{OperationStatus, OperationSummary};
 use contree_api::{ImageId, Tag, Timestamp};
 use contree_records::{Change, Ended, ImageGround, NewImage, NewLayer};
 use tokio::sync::OwnedMutexGuard;
 
 use super::live::{Live, Stop};
+use super::show::{run_time, seconds};
 use crate::Durability;
 use crate::engine::Engine;
 use crate::layers::{Ground, Held};
@@ -93,6 +95,7 @@ impl Engine {
                 ..End::cancelled()
             };
         }
+        let started_at = live.started().map(|(at, _)| at);
         let finished_at = Timestamp::now();
         let record = |end: &End| {
             let ended = Ended {
@@ -100,7 +103,7 @@ impl Engine {
                 project: live.project,
                 status: end.status,
                 error: end.error.clone(),
-                started_at: live.started().map(|(at, _)| at),
+                started_at,
                 finished_at,
                 layer: end.layer.clone(),
                 image: end.image.clone(),
@@ -131,10 +134,13 @@ impl Engine {
         self.remember(live, &end);
         drop((end.stands_on.take(), end.held.take(), end.alone.take()));
 
-        live.advance(end.status);
+        live.finish(end.status);
         live.log.complete(completion(live, &end));
         self.live_set().remove(live.id);
         live.ended.cancel();
+        self.feed().tell(live.project, || {
+            summary(live, &end, run_time(started_at, Some(finished_at)))
+        });
     }
 
     /// What the next run is likely to ask for.
@@ -162,6 +168,25 @@ impl Engine {
             // A later sweep finds it.
             tracing::warn!(layer = %layer.id, %error, "a layer could not be removed");
         }
+    }
+}
+
+/// What lists show from now on; `run_time` in microseconds.
+fn summary(live: &Live, end: &End, run_time: Option<i64>) -> OperationSummary {
+    OperationSummary {
+        uuid: live.id,
+        kind: live.kind(),
+        status: end.status,
+        error: end.error.clone(),
+        created_at: live.created_at,
+        duration: seconds(run_time),
+        image_size: end
+            .image_size
+            .map(|size| size.try_into().unwrap_or(i64::MAX)),
+        consumed_cpu: end.cpu,
+        consumed_memory: end.memory,
+        image_uuid: live.image,
+        result_image_uuid: end.result_image,
     }
 }
 

@@ -15,6 +15,7 @@ use contree_api::{ImageId, OperationId, ProjectId, Timestamp, TokenId};
 use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
+use super::feed::Feed;
 use crate::events::log::EventLog;
 use crate::run::instance::Instance;
 
@@ -120,16 +121,32 @@ impl Live {
         self.state().status
     }
 
-    /// Moves on; a terminal state is never left.
-    pub(crate) fn advance(&self, status: OperationStatus) {
+    /// Its turn has come, or its sandbox is up; tells so.
+    pub(crate) fn advance(&self, status: OperationStatus, feed: &Feed) {
         let mut state = self.state();
-        if state.status.is_terminal() {
+        if state.status == status || state.status.is_terminal() {
             return;
         }
         state.status = status;
-        if state.started.is_none() && status != OperationStatus::Pending {
-            state.started = Some((Timestamp::now(), Instant::now()));
+        state
+            .started
+            .get_or_insert_with(|| (Timestamp::now(), Instant::now()));
+        // Under the lock, so that changes are told in their order.
+        feed.tell(self.project, || self.shown(&state));
+    }
+
+    /// Tells that it waits, unless its turn has come already and was told.
+    pub(crate) fn tell_waiting(&self, feed: &Feed) {
+        let state = self.state();
+        if state.status == OperationStatus::Pending {
+            feed.tell(self.project, || self.shown(&state));
         }
+    }
+
+    /// It has ended, and its end is on record; a terminal state is never left. Telling so is
+    /// left to whoever ends it: there is more to be done first.
+    pub(crate) fn finish(&self, status: OperationStatus) {
+        self.state().status = status;
     }
 
     /// When its turn came.
@@ -179,7 +196,10 @@ impl Live {
     }
 
     pub(crate) fn summary(&self) -> OperationSummary {
-        let state = self.state();
+        self.shown(&self.state())
+    }
+
+    fn shown(&self, state: &State) -> OperationSummary {
         OperationSummary {
             uuid: self.id,
             kind: self.kind(),

@@ -12,7 +12,7 @@ use contree_api::operation::{
     OperationStatus, OperationSummary,
 };
 use contree_api::whoami::Permission;
-use contree_api::{OperationId, ProjectId};
+use contree_api::{OperationId, ProjectId, Timestamp};
 use contree_records::Operation;
 
 use super::live::{Asked, Live};
@@ -213,7 +213,7 @@ impl Engine {
 
 /// What `completion` says of an operation on record.
 pub(crate) fn completion(stored: &Operation) -> Completion {
-    let micros = run_time(stored).unwrap_or(0);
+    let micros = run_time(stored.started_at, stored.finished_at).unwrap_or(0);
     Completion {
         status: stored.status,
         result_image_uuid: stored.result_image,
@@ -226,15 +226,20 @@ pub(crate) fn completion(stored: &Operation) -> Completion {
     }
 }
 
-fn run_time(stored: &Operation) -> Option<i64> {
-    let (from, to) = (stored.started_at?, stored.finished_at?);
-    Some((to.as_micros() - from.as_micros()).max(0))
+/// In microseconds; none when its turn never came.
+pub(super) fn run_time(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<i64> {
+    Some((to?.as_micros() - from?.as_micros()).max(0))
 }
 
+/// A run time as it is shown.
 #[expect(
     clippy::cast_precision_loss,
     reason = "microseconds of an operation fit"
 )]
+pub(super) fn seconds(run_time: Option<i64>) -> f64 {
+    run_time.map_or(0.0, |micros| micros as f64 / 1e6)
+}
+
 fn summary(stored: &Operation) -> OperationSummary {
     OperationSummary {
         uuid: stored.id,
@@ -242,7 +247,7 @@ fn summary(stored: &Operation) -> OperationSummary {
         status: stored.status,
         error: stored.error.clone(),
         created_at: stored.created_at,
-        duration: run_time(stored).map_or(0.0, |micros| micros as f64 / 1e6),
+        duration: seconds(run_time(stored.started_at, stored.finished_at)),
         image_size: stored.image_size,
         consumed_cpu: stored.cpu,
         consumed_memory: stored.memory,

@@ -178,7 +178,7 @@ impl Engine {
         };
         let (sandbox, mut running) = self.host().spawn(job).await?;
 
-        live.advance(OperationStatus::Executing);
+        live.advance(OperationStatus::Executing, self.feed());
         let timeout = request
             .timeout
             .unwrap_or(self.config().limits.instance_default_timeout);

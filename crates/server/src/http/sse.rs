@@ -1,12 +1,15 @@
-//! Event streams: how an operation's log goes over the wire, to the letter of the contract.
+//! Event streams: how an operation's log goes over the wire, to the letter of the contract, and
+//! in the same manner the feed of a project's operations.
 //!
-//! A frame is `id:`, `event:` and `data:` (the event as one line of JSON), then an empty line.
-//! While nothing happens a comment goes out every [`KEEPALIVE`]. A stream that cannot go on says
-//! so in an `sse_error` frame and ends; the client comes back with `Last-Event-Id`.
+//! A frame is `id:`, `event:` and `data:` (the event as one line of JSON), then an empty line; in
+//! the feed there are no ids. While nothing happens a comment goes out every [`KEEPALIVE`]. A
+//! stream that cannot go on says so in an `sse_error` frame and ends; the client comes back, to a
+//! log with `Last-Event-Id`.
 //!
 //! The stream is pulled by the connection: a client that does not read leaves its events where
-//! they are, in the log, and costs no memory but one chunk. Events that are already there are
-//! packed into chunks of up to [`CHUNK`], so that a long log does not cost a write per event.
+//! they are, in the log or in its queue, and costs no further memory but one chunk. Events that
+//! are already there are packed into chunks of up to [`CHUNK`], so that a long log does not cost a
+//! write per event. The head goes out before the first event.
 //!
 //! For clients that accept it the stream is compressed, each chunk flushed so that its events can
 //! be read when they arrive ([`GzipPieces`]). Every stream that the server ends by itself has its
@@ -22,7 +25,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use contree_engine::EventLine;
+use contree_engine::{EventLine, OperationLine};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
@@ -37,10 +40,38 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Size at which a chunk of ready events is sent on, in bytes.
 const CHUNK: usize = 64 * 1024;
 
+/// What can be sent as a frame.
+pub(crate) trait Frame: Send {
+    /// The comment before an `sse_error` frame: what to do about it.
+    const ADVICE: &'static str;
+
+    /// Appends the frame.
+    fn push(&self, chunk: &mut String);
+}
+
+impl Frame for EventLine {
+    const ADVICE: &'static str = "retry since last event id";
+
+    fn push(&self, chunk: &mut String) {
+        let Self { id, kind, json, .. } = self;
+        // Writing to a string cannot fail.
+        let _ = write!(chunk, "id: {id}\nevent: {kind}\ndata: {json}\n\n");
+    }
+}
+
+impl Frame for OperationLine {
+    const ADVICE: &'static str = "nothing is sent again";
+
+    fn push(&self, chunk: &mut String) {
+        let _ = write!(chunk, "event: operation\ndata: {}\n\n", self.json);
+    }
+}
+
 /// Answers with `events` until they end or `stopping` fires; compressed if `gzip`.
-pub(crate) fn stream<S>(events: S, gzip: bool, stopping: CancellationToken) -> Response
+pub(crate) fn stream<S, F>(events: S, gzip: bool, stopping: CancellationToken) -> Response
 where
-    S: Stream<Item = Result<EventLine, contree_engine::Error>> + Send + 'static,
+    S: Stream<Item = Result<F, contree_engine::Error>> + Send + 'static,
+    F: Frame + 'static,
 {
     let chunks = chunks(events, stopping);
     let body = if gzip {
@@ -95,9 +126,10 @@ struct Source<S> {
     done: bool,
 }
 
-fn chunks<S>(events: S, stopping: CancellationToken) -> impl Stream<Item = Bytes> + Send
+fn chunks<S, F>(events: S, stopping: CancellationToken) -> impl Stream<Item = Bytes> + Send
 where
-    S: Stream<Item = Result<EventLine, contree_engine::Error>> + Send + 'static,
+    S: Stream<Item = Result<F, contree_engine::Error>> + Send + 'static,
+    F: Frame + 'static,
 {
     let source = Source {
         events: Box::pin(events),
@@ -115,9 +147,10 @@ where
     })
 }
 
-impl<S> Source<S>
+impl<S, F> Source<S>
 where
-    S: Stream<Item = Result<EventLine, contree_engine::Error>>,
+    S: Stream<Item = Result<F, contree_engine::Error>>,
+    F: Frame,
 {
     async fn next_chunk(&mut self) -> Option<String> {
         let mut chunk = String::new();
@@ -125,7 +158,7 @@ where
             biased;
             event = self.events.next() => self.add(&mut chunk, event),
             () = self.stopping.cancelled() => {
-                push_error(&mut chunk, "the server is shutting down");
+                push_error::<F>(&mut chunk, "the server is shutting down");
                 self.done = true;
             }
             () = self.silence.as_mut() => chunk.push_str(": keepalive\n\n"),
@@ -139,11 +172,11 @@ where
         (!chunk.is_empty()).then_some(chunk)
     }
 
-    fn add(&mut self, chunk: &mut String, event: Option<Result<EventLine, contree_engine::Error>>) {
+    fn add(&mut self, chunk: &mut String, event: Option<Result<F, contree_engine::Error>>) {
         match event {
-            Some(Ok(event)) => push_event(chunk, &event),
+            Some(Ok(event)) => event.push(chunk),
             Some(Err(error)) => {
-                push_error(chunk, ApiError::from(error).message());
+                push_error::<F>(chunk, ApiError::from(error).message());
                 self.done = true;
             }
             None => self.done = true,
@@ -151,17 +184,12 @@ where
     }
 }
 
-fn push_event(chunk: &mut String, event: &EventLine) {
-    let EventLine { id, kind, json, .. } = event;
-    // Writing to a string cannot fail.
-    let _ = write!(chunk, "id: {id}\nevent: {kind}\ndata: {json}\n\n");
-}
-
-fn push_error(chunk: &mut String, message: &str) {
+fn push_error<F: Frame>(chunk: &mut String, message: &str) {
     let line = message.replace(['\r', '\n'], " ");
     let _ = write!(
         chunk,
-        ": stream ended with error, retry since last event id\n\nevent: sse_error\ndata: {line}\n\n"
+        ": stream ended with error, {}\n\nevent: sse_error\ndata: {line}\n\n",
+        F::ADVICE
     );
 }
 
@@ -207,8 +235,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn golden_frames_of_the_feed() {
+        let line = |json: &str| OperationLine { json: json.into() };
+        let changes = [
+            Ok(line(r#"{"uuid":"a","status":"EXECUTING"}"#)),
+            Ok(line(r#"{"uuid":"a","status":"SUCCESS"}"#)),
+            Err(Error::new(ErrorKind::Unavailable, "too slow")),
+        ];
+        let response = stream(stream::iter(changes), false, CancellationToken::new());
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(text(response).await, include_str!("golden/feed.sse"));
+    }
+
+    #[tokio::test]
     async fn faults_are_not_told() {
-        let events = [Err(Error::internal("could not read", "secret cause"))];
+        let events = [Err::<EventLine, _>(Error::internal(
+            "could not read",
+            "secret cause",
+        ))];
         let text = text(stream(
             stream::iter(events),
             false,

@@ -110,6 +110,14 @@ group!(
 );
 
 group!(
+    /// `ended` of the feed.
+    FeedFilter = [flag(
+        "ended",
+        "Whether only ends shall be told: changes to `SUCCESS`, `FAILED` or `CANCELLED`.",
+    )]
+);
+
+group!(
     /// What narrows an event stream.
     EventFilter = [
         flag(

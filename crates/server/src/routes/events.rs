@@ -1,9 +1,10 @@
-//! `/operations/{operation}/events`: the event log, as far as it is or as it grows.
+//! `/operations/{operation}/events`: the event log of one operation, as far as it is or as it
+//! grows. `/operations/events`: the feed, each change of all operations of the project.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use contree_api::schema::EventStream;
+use contree_api::schema::{EventStream, OperationFeed};
 use contree_api::{ErrorBody, OperationId};
 use contree_engine::EventQuery;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,12 +16,55 @@ use crate::http::query::{expected_number, quoted};
 use crate::http::{ApiError, Caller, Ids, Query, sse};
 use crate::openapi::headers::{EventStreamType, NoCache};
 use crate::openapi::parameters;
-use crate::openapi::refusals::RefusedOrMissing;
+use crate::openapi::refusals::{Refused, RefusedOrMissing};
 
 const RESUME_HEADER: &str = "last-event-id";
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(events))
+    OpenApiRouter::default()
+        .routes(routes!(feed))
+        .routes(routes!(events))
+}
+
+/// Follow all operations of the project
+///
+/// Server-sent events, one for each change of the status of an operation of the project, runs and
+/// imports alike: the operation as the list shows it after the change. So a client waits for any
+/// number of operations on one connection. Nothing is told of what was before the head of the
+/// answer came, and nothing is sent again: after opening the stream, ask once for each operation
+/// that is already waited for. When an end is told, the operation can be read with its result. The
+/// stream has no end of its own. While nothing happens a comment is sent every few seconds. A
+/// stream that cannot go on, such as one that is not read fast enough, ends with an `sse_error`
+/// frame. Needs the permission `list`. Not part of the contract of the hosted service.
+#[utoipa::path(
+    get,
+    path = "/v1/operations/events",
+    operation_id = "followOperations",
+    tag = "operations",
+    params(parameters::FeedFilter),
+    responses(
+        (
+            status = 200,
+            description = "The changes.",
+            body = OperationFeed,
+            content_type = "text/event-stream",
+            headers(
+                ("Content-Type" = inline(EventStreamType), description = "What the body is."),
+                ("Cache-Control" = inline(NoCache), description = "It has no end."),
+            ),
+        ),
+        Refused,
+    )
+)]
+async fn feed(
+    State(app): State<App>,
+    caller: Caller,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let changes = app.engine.operation_feed(&caller, query.flag("ended")?)?;
+    let gzip = wants_gzip(&headers);
+    Ok(sse::stream(changes, gzip, app.stopping.clone()))
 }
 
 /// Read or follow the log of an operation
