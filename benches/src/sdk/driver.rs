@@ -57,6 +57,9 @@ pub(crate) struct Args {
 pub(super) struct Measured {
     /// What ran: a version, or what it is.
     pub(super) package: String,
+    /// Nanoseconds that loading it took, where it is loaded.
+    #[serde(default)]
+    pub(super) import_nanos: Option<u64>,
     /// Nanoseconds from the first call to the last result.
     pub(super) wall_nanos: u64,
     /// Processor time of the driver in that time.
@@ -261,6 +264,7 @@ impl Measure {
     pub(super) fn end(&self, package: &str, runs: Vec<Run>) -> anyhow::Result<Measured> {
         Ok(Measured {
             package: package.to_owned(),
+            import_nanos: None,
             wall_nanos: now().saturating_sub(self.began),
             cpu_nanos: cpu_nanos().saturating_sub(self.cpu),
             memory_before: self.memory,

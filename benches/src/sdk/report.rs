@@ -42,6 +42,8 @@ pub(super) struct Row {
     cpu: u64,
     server_cpu: u64,
     memory: u64,
+    resident: u64,
+    imports: Vec<u64>,
 }
 
 /// A row as it is printed and written.
@@ -71,6 +73,10 @@ struct Shown {
     server_cpu: f64,
     /// Most MiB resident above what was at the beginning.
     memory: f64,
+    /// MiB resident at the beginning.
+    resident: f64,
+    /// Milliseconds that loading the package took.
+    import: Option<Spread>,
 }
 
 impl Row {
@@ -90,6 +96,8 @@ impl Row {
             cpu: 0,
             server_cpu: 0,
             memory: 0,
+            resident: 0,
+            imports: Vec::new(),
         }
     }
 
@@ -107,6 +115,8 @@ impl Row {
         self.server_cpu += nanos(server_cpu);
         let grown = measured.memory_peak.saturating_sub(measured.memory_before);
         self.memory = self.memory.max(grown);
+        self.resident = self.resident.max(measured.memory_before);
+        self.imports.extend(measured.import_nanos);
         self.package = measured.package;
         for run in measured.runs {
             let operations = moments.get(&run.name).map_or(&[][..], Vec::as_slice);
@@ -134,6 +144,7 @@ impl Row {
     )]
     fn shown(self) -> Shown {
         let runs = self.runs.max(1) as f64;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         Shown {
             client: self.client,
             package: self.package,
@@ -148,7 +159,9 @@ impl Row {
             waiting: Spread::of(&self.waiting),
             cpu: self.cpu as f64 / 1e6 / runs,
             server_cpu: self.server_cpu as f64 / 1e6 / runs,
-            memory: self.memory as f64 / f64::from(1 << 20),
+            memory: mib(self.memory),
+            resident: mib(self.resident),
+            import: Spread::of(&self.imports),
         }
     }
 }
@@ -242,6 +255,16 @@ fn load(text: &mut String, rows: &[Shown]) -> std::fmt::Result {
         let of = |client| rows.iter().find(|row| row.client == client);
         if let (Some(peer), Some(ours)) = (of(peer), of(ours)) {
             ratio(text, peer, ours)?;
+        }
+    }
+    for row in rows {
+        if let Some(import) = row.import {
+            let (title, import) = (row.title(), ms(import.p50));
+            let resident = row.resident;
+            writeln!(
+                text,
+                "{title}: import {import} ms, {resident:.1} MiB when the runs begin"
+            )?;
         }
     }
     for row in rows.iter().filter(|row| row.failed() + row.repeated > 0) {
