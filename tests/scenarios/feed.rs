@@ -233,6 +233,39 @@ async fn privileged_a_project_hears_of_its_own_operations_alone() {
     assert_eq!(their_feed.operation().await, imports[1]);
 }
 
+/// It hears that it was too slow; others, and the operations, do not wait for it.
+#[tokio::test]
+async fn privileged_a_slow_reader_holds_nobody_up() {
+    let server = Server::start(Settings::default());
+    let image = server.import(&Tiny::new().tar(), "base").await.to_string();
+    let raw = Raw::new(&server);
+    let mut slow = Feed::open(&raw, "?ended=1").await;
+    let mut quick = Feed::open(&raw, "?ended=1").await;
+    // More than the connection and the reader's queue hold, by errors that name the command: four
+    // thousand characters of it, and these take six bytes each.
+    let request = json!({"command": format!("/{}", "\u{1}".repeat(5_000)), "image": image});
+    let mut told = 0;
+    while told < 24 << 20 {
+        let spawned = join_all((0..16).map(|_| raw.spawn(request.clone()))).await;
+        for _ in spawned {
+            let end = quick.operation().await.to_string();
+            assert!(end.len() > 20_000, "{end}");
+            told += end.len();
+        }
+    }
+    let error = loop {
+        let (event, data) = slow.next().await.expect("a frame");
+        if event == "sse_error" {
+            break data;
+        }
+    };
+    assert!(error.contains("not read fast enough"), "{error}");
+    assert_eq!(slow.next().await, None);
+    // The other is still there.
+    let last = raw.spawn(json!({"command": "true", "image": image})).await;
+    assert_eq!(quick.of(&last).await.len(), 1);
+}
+
 #[tokio::test]
 async fn privileged_the_feed_ends_with_the_server() {
     let mut server = Server::start(Settings::default());
