@@ -1,11 +1,17 @@
 //! The way in: a server as a place with images, runs and operations.
 
+use std::path::PathBuf;
+
 use contree_api::OperationId;
 use contree_api::image::ImageImportRequest;
 use contree_api::instance::InstanceSpawnRequest;
+use contree_api::operation::OperationSummary;
 
+use crate::image::{ImageName, ImportBuilder, Source};
 use crate::wait::Waiter;
-use crate::{Client, Error, Operation};
+use crate::{
+    Client, Config, Error, Image, ImageFilter, List, Operation, OperationFilter, Run, Session,
+};
 
 /// A server with one token. Cheap to clone; clones share connections, and one stream over which all
 /// of their waits are told.
@@ -18,7 +24,7 @@ pub struct Contree {
 }
 
 impl Contree {
-    /// On a client. Nothing is sent yet.
+    /// On a client, for everything that a [`Config`] can say. Nothing is sent yet.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self {
@@ -26,10 +32,85 @@ impl Contree {
         }
     }
 
+    /// On a server's URL (`http` or `https`, with any path before `/v1`) and a token, with every
+    /// default. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::BaseUrl`] and [`Error::Header`].
+    pub fn connect(base_url: impl Into<String>, token: impl Into<String>) -> Result<Self, Error> {
+        Client::new(Config::new(base_url, token)).map(Self::new)
+    }
+
     /// The client, for single routes.
     #[must_use]
     pub const fn client(&self) -> &Client {
         self.waiter.client()
+    }
+
+    /// An image, by its id or `tag:NAME`. Nothing is asked yet.
+    #[must_use]
+    pub fn image(&self, name: impl Into<ImageName>) -> Image {
+        Image::new(self.clone(), name)
+    }
+
+    /// Images of the project and public ones, newest first. An image with several tags is there
+    /// once for each. `limit` and `offset` of the filter are not used.
+    #[must_use]
+    pub fn images(&self, filter: ImageFilter) -> List<contree_api::image::Image> {
+        let client = self.client().clone();
+        List::new(move |limit, offset| {
+            let client = client.clone();
+            let filter = ImageFilter {
+                limit: Some(limit),
+                offset: Some(offset),
+                ..filter.clone()
+            };
+            Box::pin(async move { client.list_images(&filter).await })
+        })
+    }
+
+    /// Imports from a registry, such as `docker://docker.io/library/busybox:latest`.
+    pub fn pull(&self, url: impl Into<String>) -> ImportBuilder {
+        ImportBuilder::new(self.clone(), Source::Url(url.into()))
+    }
+
+    /// Imports an archive of this machine: a root file system as tar, or what `docker save` and OCI
+    /// tools write, plain or compressed.
+    pub fn load(&self, archive: impl Into<PathBuf>) -> ImportBuilder {
+        ImportBuilder::new(self.clone(), Source::Archive(archive.into()))
+    }
+
+    /// A session that begins at an image.
+    #[must_use]
+    pub fn session(&self, image: impl Into<ImageName>) -> Session {
+        Session::new(self.clone(), image.into())
+    }
+
+    /// Operations of the project, newest first. `limit` and `offset` of the filter are not used.
+    #[must_use]
+    pub fn operations(&self, filter: OperationFilter) -> List<OperationSummary> {
+        let client = self.client().clone();
+        List::new(move |limit, offset| {
+            let client = client.clone();
+            let filter = OperationFilter {
+                limit: Some(limit),
+                offset: Some(offset),
+                ..filter.clone()
+            };
+            Box::pin(async move { client.list_operations(&filter).await })
+        })
+    }
+
+    /// An operation that is there already. Nothing is asked yet.
+    #[must_use]
+    pub fn operation(&self, id: OperationId) -> Operation {
+        Operation::new(self.clone(), id, None)
+    }
+
+    /// A run that is there already. Nothing is asked yet.
+    #[must_use]
+    pub fn attach(&self, id: OperationId) -> Run {
+        Run::new(self.operation(id), None, None, None)
     }
 
     /// Starts a run as the API words it. A server that is busy is waited for:
@@ -52,11 +133,5 @@ impl Contree {
         let (_interest, mark) = self.waiter.expect();
         let started = self.client().import_image(request).await?;
         Ok(Operation::new(self.clone(), started.uuid, mark))
-    }
-
-    /// An operation that is there already. Nothing is asked yet.
-    #[must_use]
-    pub fn operation(&self, id: OperationId) -> Operation {
-        Operation::new(self.clone(), id, None)
     }
 }

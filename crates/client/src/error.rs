@@ -126,6 +126,61 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A local file could not be written.
+    #[error("could not write {}", path.display())]
+    Save {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What names an image is neither its id nor `tag:NAME`.
+    #[error(
+        "{text:?} names no image: an image is named by its UUID or by tag:NAME, such as \
+         tag:ubuntu:latest"
+    )]
+    Reference {
+        /// As given.
+        text: String,
+    },
+    /// A tag is none.
+    #[error("{text:?} is no tag")]
+    Tag {
+        /// As given.
+        text: String,
+        /// Why.
+        #[source]
+        source: contree_api::tag::InvalidTag,
+    },
+    /// An operation ended without a result.
+    #[error("operation {operation} failed: {reason}")]
+    Failed {
+        /// Which.
+        operation: contree_api::OperationId,
+        /// The server's words.
+        reason: String,
+    },
+    /// An operation was cancelled.
+    #[error("operation {operation} was cancelled")]
+    Cancelled {
+        /// Which.
+        operation: contree_api::OperationId,
+    },
+    /// An operation that was taken for a run is an import.
+    #[error("operation {operation} is no run")]
+    NotARun {
+        /// Which.
+        operation: contree_api::OperationId,
+    },
+    /// A session has not so many images to go back.
+    #[error("cannot go back {steps} images: the session has {held} before its tip")]
+    Rollback {
+        /// How many were asked for.
+        steps: usize,
+        /// How many there are.
+        held: usize,
+    },
 }
 
 impl Error {

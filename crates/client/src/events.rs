@@ -202,6 +202,16 @@ impl Follow {
         }
     }
 
+    /// As a stream of the `futures` crates.
+    pub fn into_stream(
+        self,
+    ) -> impl futures_util::Stream<Item = Result<EventFrame, Error>> + Send + Unpin + 'static {
+        crate::stream::unfold(self, |mut follow| async move {
+            let next = follow.next().await;
+            (follow, next)
+        })
+    }
+
     /// Reads the next event, or moves on to the next state.
     async fn read(&mut self) -> Result<Option<EventFrame>, Error> {
         let stream = match &mut self.stream {

@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 mod call;
 mod config;
 mod contree;
@@ -27,10 +28,15 @@ pub mod events;
 pub mod feed;
 mod frames;
 mod http;
+mod image;
+mod list;
 mod operation;
 pub mod retry;
 pub mod routes;
+mod run;
+mod session;
 pub mod sse;
+mod stream;
 mod wait;
 
 pub use config::Config;
@@ -41,8 +47,12 @@ pub use error::Error;
 pub use events::{EventFrame, EventStream, Follow};
 pub use feed::OperationFeed;
 pub use http::Client;
+pub use image::{Image, ImageName, Import, ImportBuilder};
+pub use list::List;
 pub use operation::Operation;
 pub use retry::{OnRetry, RetryPolicy, Retrying};
 pub use routes::files::{FileFilter, UploadStep, Uploaded};
 pub use routes::images::ImageFilter;
 pub use routes::operations::OperationFilter;
+pub use run::{Captured, Chunk, ExecBuilder, Outcome, Output, Process, Run, RunBuilder, Upload};
+pub use session::Session;

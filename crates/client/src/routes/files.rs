@@ -45,6 +45,19 @@ pub struct Uploaded {
     pub existed: bool,
 }
 
+impl Uploaded {
+    fn found(file: File) -> Self {
+        Self {
+            file: FileResponse {
+                uuid: file.uuid,
+                sha256: file.sha256,
+                size: file.size,
+            },
+            existed: true,
+        }
+    }
+}
+
 /// Which uploaded files a list has. Left out: all of the project, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileFilter {
@@ -104,6 +117,27 @@ impl Client {
         .await
     }
 
+    /// Makes sure that the server has these bytes: hashes them, asks, and sends them only when they
+    /// are not there.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn ensure_bytes(&self, bytes: bytes::Bytes) -> Result<Uploaded, Error> {
+        let hashed = bytes.clone();
+        let sha256 = tokio::task::spawn_blocking(move || hex(&Sha256::digest(&hashed)))
+            .await
+            .map_err(|source| Error::Setup {
+                source: source.into(),
+            })?;
+        if let Some(file) = self.find_file(&sha256).await? {
+            return Ok(Uploaded::found(file));
+        }
+        Ok(Uploaded {
+            file: self.upload_bytes(bytes).await?,
+            existed: false,
+        })
+    }
+
     /// `POST /files` with bytes as they come, which can be sent only once. Their end or an error of
     /// theirs ends the upload; nothing is kept of one that broke off.
     ///
@@ -143,15 +177,7 @@ impl Client {
         };
         let (sha256, total) = hash_file(path, &progress).await.map_err(unreadable)?;
         if let Some(file) = self.find_file(&sha256).await? {
-            let file = FileResponse {
-                uuid: file.uuid,
-                sha256: file.sha256,
-                size: file.size,
-            };
-            return Ok(Uploaded {
-                file,
-                existed: true,
-            });
+            return Ok(Uploaded::found(file));
         }
         let call = Call::post("/files").repeatable();
         let file: FileResponse = self
@@ -245,8 +271,9 @@ async fn hash_file(
         });
     }
     let digest = hash.finalize();
-    Ok((
-        digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-        done,
-    ))
+    Ok((hex(&digest), done))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

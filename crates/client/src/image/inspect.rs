@@ -1,0 +1,139 @@
+//! Looking into an image without running it.
+
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+use contree_api::inspect::{FileItem, GrepQuery, GrepResult};
+use tokio::io::AsyncWriteExt as _;
+
+use super::Image;
+use crate::{Download, Error};
+
+impl Image {
+    /// The entries of a folder, by name.
+    ///
+    /// # Errors
+    /// As [`Image::info`]; 404 when there is no such path, 422 when it is no folder.
+    pub async fn ls(&self, path: impl AsRef<str>) -> Result<Vec<FileItem>, Error> {
+        let id = self.id().await?;
+        let list = self.contree.client().list_directory(id, path.as_ref());
+        list.await.map(|list| list.files)
+    }
+
+    /// A file, piece by piece.
+    ///
+    /// # Errors
+    /// As [`Image::info`]; 404 when there is no such path, 422 when it is no file.
+    pub async fn open(&self, path: impl AsRef<str>) -> Result<Download, Error> {
+        let id = self.id().await?;
+        self.contree.client().download(id, path.as_ref()).await
+    }
+
+    /// A whole file in memory.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub async fn read(&self, path: impl AsRef<str>) -> Result<Bytes, Error> {
+        let mut download = self.open(path).await?;
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = download.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// Writes a file to this machine, and returns its size. It appears under its name when it is
+    /// whole; until then it has `.part` behind it.
+    ///
+    /// # Errors
+    /// As [`Image::open`]; [`Error::Save`] when it cannot be written.
+    pub async fn download(
+        &self,
+        path: impl AsRef<str>,
+        to: impl AsRef<Path>,
+    ) -> Result<u64, Error> {
+        save(self.open(path).await?, to.as_ref()).await
+    }
+
+    /// A file or folder as a tar archive, piece by piece.
+    ///
+    /// # Errors
+    /// As [`Image::info`]; 404 when there is no such path, 422 when it is neither.
+    pub async fn archive(&self, path: impl AsRef<str>) -> Result<Download, Error> {
+        let id = self.id().await?;
+        self.contree.client().archive(id, path.as_ref()).await
+    }
+
+    /// Writes a file or folder as a tar archive to this machine, as [`Image::download`] does.
+    ///
+    /// # Errors
+    /// As [`Image::archive`]; [`Error::Save`] when it cannot be written.
+    pub async fn download_archive(
+        &self,
+        path: impl AsRef<str>,
+        to: impl AsRef<Path>,
+    ) -> Result<u64, Error> {
+        save(self.archive(path).await?, to.as_ref()).await
+    }
+
+    /// Lines that match, in files of the image.
+    ///
+    /// # Errors
+    /// As [`Image::info`]; 404 when there is no such path, 400 when a pattern or glob is none or
+    /// there are too many.
+    pub async fn grep(&self, query: &GrepQuery) -> Result<GrepResult, Error> {
+        let id = self.id().await?;
+        self.contree.client().grep(id, query).await
+    }
+}
+
+async fn save(mut download: Download, to: &Path) -> Result<u64, Error> {
+    let unwritable = |source| Error::Save {
+        path: to.to_owned(),
+        source,
+    };
+    let part = Part::beside(to);
+    let mut file = tokio::fs::File::create(&part.path)
+        .await
+        .map_err(unwritable)?;
+    let mut size = 0;
+    while let Some(piece) = download.next().await? {
+        file.write_all(&piece).await.map_err(unwritable)?;
+        size += piece.len() as u64;
+    }
+    file.flush().await.map_err(unwritable)?;
+    drop(file);
+    part.becomes(to).map_err(unwritable)?;
+    Ok(size)
+}
+
+/// A file that is not whole. It goes when nothing becomes of it.
+struct Part {
+    path: PathBuf,
+    is_whole: bool,
+}
+
+impl Part {
+    fn beside(path: &Path) -> Self {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".part");
+        Self {
+            path: name.into(),
+            is_whole: false,
+        }
+    }
+
+    fn becomes(mut self, path: &Path) -> std::io::Result<()> {
+        std::fs::rename(&self.path, path)?;
+        self.is_whole = true;
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
