@@ -1,9 +1,3 @@
-"""The version of this package."""
+"""The version of this package, as its metadata has it."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("contree-sdk")
-except PackageNotFoundError:
-    # A checkout that was not installed.
-    __version__ = "0"
+__version__ = "0.3.6+contree.0.1.0"

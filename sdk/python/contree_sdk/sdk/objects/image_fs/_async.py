@@ -13,7 +13,7 @@ from contree_sdk.sdk.objects.image_fs._base import EntryBase
 class ImageFile(EntryBase):
     """A file, or anything else that is not a folder."""
 
-    is_dir: Literal[False]
+    is_dir: Literal[False]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     async def read(self) -> bytes:
         """Its content; of a symbolic link that of its target.
@@ -37,7 +37,7 @@ class ImageFile(EntryBase):
 class ImageDirectory(EntryBase):
     """A folder."""
 
-    is_dir: Literal[True]
+    is_dir: Literal[True]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     async def ls(self, path: str | PurePosixPath = "") -> list[ImageFile | ImageDirectory]:
         """What is in it, or in a folder below it."""

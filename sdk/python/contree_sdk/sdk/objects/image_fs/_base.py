@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,10 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False)
 class EntryBase:
-    """What files and folders have in common, all but `is_dir`, by which type checkers tell them apart.
-
-    Everything that is not a folder counts as a file.
-    """
+    """What files and folders have in common. Everything that is not a folder counts as a file."""
 
     size: int
     """In bytes."""
@@ -34,6 +30,7 @@ class EntryBase:
     """How many names it has."""
     symlink_to: str
     """What a symbolic link points to; else empty."""
+    is_dir: bool
     is_regular: bool
     is_socket: bool
     is_fifo: bool
@@ -58,7 +55,7 @@ class EntryBase:
     @property
     def is_file(self) -> bool:
         """Whether it is not a folder."""
-        return not S_ISDIR(self.mode)
+        return not self.is_dir
 
     def __repr__(self) -> str:
         link = f", symlink_to={self.symlink_to!r}" if self.is_symlink else ""

@@ -14,7 +14,7 @@ from contree_sdk.sdk.objects.image_fs._base import EntryBase
 class ImageFileSync(EntryBase):
     """A file, or anything else that is not a folder."""
 
-    is_dir: Literal[False]
+    is_dir: Literal[False]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def read(self) -> bytes:
         """Its content; of a symbolic link that of its target.
@@ -38,7 +38,7 @@ class ImageFileSync(EntryBase):
 class ImageDirectorySync(EntryBase):
     """A folder."""
 
-    is_dir: Literal[True]
+    is_dir: Literal[True]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def ls(self, path: str | PurePosixPath = "") -> list[ImageFileSync | ImageDirectorySync]:
         """What is in it, or in a folder below it."""

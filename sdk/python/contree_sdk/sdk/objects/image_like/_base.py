@@ -356,13 +356,7 @@ class ImageLikeBase(Inspection):
         parts += [f"tag={self.tag!r}"] if self.tag else []
         parts += [f"state={self._state}"]
         if self._state == ImageState.SUCCEEDED and self._result is not None:
-            parts += [f"exit_code={self._result.exit_code}"]
-            stream = "stderr" if not self._result._outcome.stdout else "stdout"
-            output = getattr(self._result._outcome, stream)
-            if output:
-                line, _, more = output[:200].partition(b"\n")
-                dots = "…" if more or len(output) > 200 else ""
-                parts += [f"{stream}={line.decode(errors='replace') + dots!r}"]
+            parts += self._result._summary()
         return f"{type(self).__name__}({', '.join(parts)})"
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from contree_sdk._native import Outcome
 
 
+_SHOWN = 200
+"""Bytes of output that a `repr` shows at most."""
+
+
 @dataclass(frozen=True)
 class ContreeResult:
     """How a run, or a further process in one, ended."""
@@ -86,6 +90,20 @@ class ContreeResult:
         if self._raw is None:
             raise RuntimeError("a result that was not made by a run has no more than its fields")
         return self._raw
+
+    def _summary(self) -> list[str]:
+        """How it ended, and the first line of what was written, for a `repr`."""
+        parts = [f"exit_code={self.exit_code}"]
+        if self._raw is not None:
+            parts += [f"signal={self.signal}"] if self.signal else []
+            parts += ["timed_out=True"] if self.timed_out else []
+            for stream in ("stdout", "stderr"):
+                output: bytes = getattr(self._raw, stream)
+                if output:
+                    line, _, more = output[:_SHOWN].partition(b"\n")
+                    dots = "…" if more or len(output) > _SHOWN else ""
+                    return [*parts, f"{stream}={text_of(line) + dots!r}"]
+        return parts
 
     @classmethod
     def from_result(cls, raw_result: Outcome, request: RunRequest) -> ContreeResult:

@@ -1,0 +1,210 @@
+"""What needs no server: references, pipes, files, text, errors, states."""
+
+import pickle
+import stat
+import threading
+from io import BytesIO, StringIO
+from pathlib import Path, PurePosixPath
+from subprocess import PIPE
+from uuid import uuid4
+
+import pytest
+
+from contree_sdk.sdk.exceptions import (
+    ApiStatusCodeError,
+    ContreeError,
+    ContreeImageStateError,
+    ContreeTransportError,
+    FailedOperationError,
+    ForbiddenError,
+    NotFoundError,
+)
+from contree_sdk.sdk.exceptions.api import RequestInfo, ResponseInfo
+from contree_sdk.sdk.objects.image_like.state import ImageState
+from contree_sdk.utils.codecs import TextDecoder, io_decode, io_encode, text_of
+from contree_sdk.utils.io_wrap import IOMode, PipeIO, get_io_by_obj
+from contree_sdk.utils.models.file import UploadedFile, UploadFileSpec
+from contree_sdk.utils.models.stream import StreamDescription
+from contree_sdk.utils.oci import OCIReference
+
+
+@pytest.mark.parametrize(
+    ("reference", "url", "tag"),
+    [
+        ("busybox", "docker://docker.io/library/busybox", "busybox"),
+        ("docker://docker.io/busybox:1", "docker://docker.io/library/busybox:1", "busybox:1"),
+        ("library/debian", "docker://docker.io/library/debian", "debian"),
+        ("someone/thing:1", "docker://docker.io/someone/thing:1", "someone/thing:1"),
+        ("ghcr.io/owner/name:1", "docker://ghcr.io/owner/name:1", "ghcr.io/owner/name:1"),
+        ("127.0.0.1:5000/a/b:1", "docker://127.0.0.1:5000/a/b:1", "127.0.0.1:5000/a/b:1"),
+        # Without a dot it is no host.
+        ("localhost:5000/a", "docker://docker.io/localhost:5000/a", "localhost:5000/a"),
+        ("my.image:1", "docker://docker.io/library/my.image:1", "my.image:1"),
+        ("docker:///busybox", "docker://docker.io/library/busybox", "busybox"),
+    ],
+)
+def test_references(reference, url, tag):
+    assert OCIReference.from_oci(reference) == OCIReference(url, tag)
+
+
+@pytest.mark.parametrize("reference", ["", ":x", "https://ghcr.io/a"])
+def test_what_is_no_reference(reference):
+    with pytest.raises(ValueError, match=r"not a valid OCI reference|Invalid scheme"):
+        OCIReference.from_oci(reference)
+
+
+def test_a_pipe_holds_what_nobody_has_read():
+    pipe = PipeIO()
+    assert pipe.write(b"x" * 1_000_000) == 1_000_000
+    assert pipe.read(3) == b"xxx"
+    pipe.write(b"\none\ntwo")
+    pipe.close()
+    assert len(pipe.readline()) == 1_000_000 - 3 + 1
+    assert (pipe.readline(2), pipe.readline(), pipe.read(), pipe.read()) == (
+        b"on", b"e\n", b"two", b"",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="closed"):
+        pipe.write(b"late")
+    assert not pipe.closed
+    pipe.close()
+    assert pipe.closed
+    with pytest.raises(TypeError):
+        PipeIO().write("text")  # type: ignore[arg-type]
+
+
+def test_a_pipe_between_threads():
+    pipe = PipeIO()
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read()))
+    reader.start()
+    pipe.write(b"one ")
+    pipe.write(b"two")
+    pipe.close()
+    reader.join()
+    assert read == [b"one two"]
+
+
+def test_a_pipe_that_has_found_its_run():
+    pipe = PipeIO()
+    pipe.write(b"before")
+    assert pipe._drain() == (b"before", False)
+    pipe.write(b"between")
+    later = []
+    pipe._forward(lambda data, last: later.append((data, last)))
+    pipe.write(b"after")
+    pipe.close()
+    assert later == [(b"between", False), (b"after", False), (b"", True)]
+
+
+def test_what_can_be_read_and_written(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("content")
+    assert get_io_by_obj(None, IOMode.read) is None
+    assert isinstance(get_io_by_obj(PIPE, IOMode.read), PipeIO)
+    assert get_io_by_obj("text", IOMode.read).read() == "text"
+    assert get_io_by_obj(b"bytes", IOMode.read).read() == b"bytes"
+    with get_io_by_obj(path, IOMode.read) as file:
+        assert file.read() == b"content"
+    with get_io_by_obj(str(path), IOMode.write) as file:
+        file.write(b"other")
+    assert path.read_text() == "other"
+    for own in (BytesIO(), StringIO()):
+        assert get_io_by_obj(own, IOMode.write) is own
+    for wrong in (b"bytes", 7, True):
+        with pytest.raises(TypeError):
+            get_io_by_obj(wrong, IOMode.write)
+    assert (f"{IOMode.read}b", str(IOMode.write)) == ("rb", "w")
+
+
+def test_files_in_every_form(tmp_path):
+    local = tmp_path / "local.txt"
+    uploaded = UploadedFile(uuid="u", sha256="s")
+    specs = UploadFileSpec._prepare_files(
+        [str(local), UploadFileSpec(source=uploaded, path="/up", uid=1, gid=2, mode=0o4755)]
+    )
+    assert [spec._wire() for spec in specs] == [
+        ("/local.txt", str(local), None, 0, 0, "0644"),
+        ("/up", None, "u", 1, 2, "4755"),
+    ]
+    (spec,) = UploadFileSpec._prepare_files({"bin/app": b"content"})
+    assert spec._wire() == ("bin/app", b"content", None, 0, 0, "0644")
+    (spec,) = UploadFileSpec._prepare_files([UploadFileSpec(source=local, mode=stat.S_IXUSR)])
+    assert (spec.path, spec.source) == (PurePosixPath("/local.txt"), local)
+    # The dict says where to, whatever the spec says.
+    (spec,) = UploadFileSpec._prepare_files({"/here": UploadFileSpec(source=b"", path="/there")})
+    assert spec.path == PurePosixPath("/here")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([b"content"], "7 bytes has no name"),
+        ([UploadFileSpec(source=b"")], "no name"),
+        ([UploadFileSpec(source=UploadedFile("u", "s"))], "no name"),
+        (["/a/x", "/b/x"], "Duplicate destination path `/x`: `/a/x` and `/b/x`"),
+    ],
+)
+def test_files_that_make_no_sense(files, message):
+    with pytest.raises(ValueError, match=message):
+        UploadFileSpec._prepare_files(files)
+    with pytest.raises(TypeError, match="list"):
+        UploadFileSpec._prepare_files("/a/x")
+
+
+def test_bytes_in_json():
+    for content in (b"", b"plain", "schön".encode(), bytes(range(256))):
+        assert io_decode(io_encode(content)) == content
+    assert io_encode("schön") == StreamDescription("schön", "ascii")
+    assert io_decode(io_encode("schön")) == "schön".encode()
+    assert io_decode(StreamDescription("\xff", "other")) == b"\xff"
+    with pytest.raises(KeyError):
+        io_encode(b"", "ascii")
+
+
+def test_text_of_output_never_fails():
+    assert text_of("grün ✓\n".encode()) == "grün ✓\n"
+    assert text_of(b"a\xffb") == "a�b"
+    cut = "✓".encode()[:2]
+    assert text_of(b"cut " + cut, truncated=True) == "cut "
+    # Nothing was cut: the program wrote no more than that.
+    assert text_of(b"broken " + cut) == "broken �"
+
+
+def test_text_in_pieces():
+    decoder = TextDecoder()
+    pieces = [bytes([byte]) for byte in "a✓ü".encode()]
+    assert "".join(decoder.feed(piece) for piece in pieces) + decoder.finish() == "a✓ü"
+    assert decoder.feed("ü".encode()[:1]) == ""
+    assert decoder.finish() == "�"
+
+
+def test_errors_say_what_and_pass_between_processes():
+    operation = uuid4()
+    failed = FailedOperationError(operation, "no such program")
+    assert str(failed) == f"Operation {operation} has failed: no such program"
+    assert failed.message == str(failed)
+    absent = NotFoundError(
+        error="gone", request=RequestInfo("http://h/x", "GET"), response=ResponseInfo({"a": "b"})
+    )
+    assert (absent.status, absent.error) == (404, "gone")
+    assert "status=404" in str(absent) and "http://h/x" in str(absent)
+    assert str(ForbiddenError(error="`spawn`")).endswith("perform this action: `spawn`")
+    state = ContreeImageStateError(operation, ImageState.PREPARED, [ImageState.SUCCEEDED])
+    assert f'"{operation}" cannot have state PREPARED' in str(state)
+    for error in (failed, absent, state, ContreeTransportError(error="broken")):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), again) == (type(error), str(error), error)
+        assert isinstance(again, ContreeError)
+    assert isinstance(absent, ApiStatusCodeError)
+
+
+def test_states_are_text():
+    assert ImageState.PULLED == "PULLED"
+    assert f"{ImageState.FAILED} {ImageState.FAILED!s}" == "FAILED FAILED"
+    assert ImageState("SUCCEEDED") is ImageState.SUCCEEDED
+
+
+def test_the_package_is_typed():
+    import contree_sdk
+
+    assert (Path(contree_sdk.__file__).parent / "py.typed").exists()
