@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use contree_api::image::ImageRef;
 use contree_api::instance::InstanceSpawnRequest;
-use contree_api::{ImageId, Tag};
+use contree_api::{ImageId, OperationId, Tag};
 use contree_client::Client;
 use serde_json::json;
 use tokio::sync::OnceCell;
@@ -504,13 +504,26 @@ impl Build {
         let image = ended
             .placed(self.timeout)
             .map_err(|failure| failure.while_doing("could not save ENV and WORKDIR"))?;
+        self.advance(state, key, image, "ENV and WORKDIR", ended.id)
+            .await
+    }
+
+    /// Notes the image that an operation made of the stage's, and goes on from it.
+    pub(super) async fn advance(
+        &self,
+        state: &mut State,
+        key: Key,
+        image: ImageId,
+        title: &str,
+        operation: OperationId,
+    ) -> Result<(), Failure> {
         let made = Made {
             key: &key,
             above: Some(&state.key),
             image,
             kind: Kind::Run,
-            title: "ENV and WORKDIR",
-            operation: ended.id.to_string(),
+            title,
+            operation: operation.to_string(),
         };
         self.cache.add(made).await?;
         state.advance(image, key);

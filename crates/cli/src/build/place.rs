@@ -16,7 +16,7 @@ use contree_client::UploadStep;
 use serde_json::{Value, json};
 
 use super::archive::Archive;
-use super::cache::{Key, Made};
+use super::cache::Key;
 use super::chmod::Chmod;
 use super::context::{Placement, Selection};
 use super::dockerfile::{Copy, Heredoc, Instruction, Source};
@@ -27,7 +27,6 @@ use super::remote::{self, Fetched};
 use super::state::{Folder, State, normalized};
 use super::users::{Accounts, numeric_owner};
 use crate::failure::{Doing as _, Failure};
-use crate::session::Kind;
 
 /// Mode of files that have none of their own: heredocs and what comes from the web.
 const MODE: u32 = 0o644;
@@ -92,16 +91,8 @@ impl Build {
         self.fill(&mut request, taken, target, step).await?;
         let ended = self.operations.run(&request, &self.board, step).await?;
         let image = ended.placed(self.timeout)?;
-        let made = Made {
-            key: &key,
-            above: Some(&state.key),
-            image,
-            kind: Kind::Run,
-            title: &instruction.text,
-            operation: ended.id.to_string(),
-        };
-        self.cache.add(made).await?;
-        state.advance(image, key);
+        self.advance(state, key, image, &instruction.text, ended.id)
+            .await?;
         self.board.done(step);
         Ok(())
     }

@@ -6,7 +6,7 @@ use contree_api::instance::{AttachedFile, InstanceSpawnRequest, Networking};
 use contree_api::limits::MAX_TRUNCATE_OUTPUT_AT;
 use serde_json::{Value, json};
 
-use super::cache::{Key, Made};
+use super::cache::Key;
 use super::dockerfile::{Instruction, Run, RunCommand};
 use super::expand::is_predefined;
 use super::job::Build;
@@ -14,7 +14,6 @@ use super::progress::StepId;
 use super::state::State;
 use super::users::{Accounts, User};
 use crate::failure::{Doing as _, Failure};
-use crate::session::Kind;
 
 /// Where a script of a heredoc lies while it runs: in memory, so that nothing is left of it.
 const SCRIPT: &str = "/dev/shm/heredoc";
@@ -49,16 +48,8 @@ impl Build {
                 "contree run --use {from} ...   (look around in the image that it started from)"
             ))
         })?;
-        let made = Made {
-            key: &key,
-            above: Some(&state.key),
-            image,
-            kind: Kind::Run,
-            title: &instruction.text,
-            operation: ended.id.to_string(),
-        };
-        self.cache.add(made).await?;
-        state.advance(image, key);
+        self.advance(state, key, image, &instruction.text, ended.id)
+            .await?;
         self.board.done(step);
         Ok(())
     }
