@@ -12,6 +12,7 @@ mod home;
 mod interrupt;
 mod moment;
 mod output;
+mod path;
 mod profile;
 mod question;
 mod reference;

@@ -24,9 +24,10 @@ use super::job::Build;
 use super::pattern::{Pattern, Stars, is_pattern};
 use super::progress::StepId;
 use super::remote::{self, Fetched};
-use super::state::{Folder, State, normalized};
+use super::state::{Folder, State};
 use super::users::{Accounts, numeric_owner};
 use crate::failure::{Doing as _, Failure};
+use crate::path::normalized;
 
 /// Mode of files that have none of their own: heredocs and what comes from the web.
 const MODE: u32 = 0o644;

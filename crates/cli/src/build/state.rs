@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::cache::Key;
 use super::expand::Scope;
+use crate::path::normalized;
 
 /// What `RUN` runs a text with when no `SHELL` says otherwise.
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
@@ -136,21 +137,6 @@ impl State {
     pub(super) fn folders_json(&self) -> Value {
         json!(self.folders)
     }
-}
-
-/// `.`, `..` and repeated slashes taken out; absolute.
-pub(super) fn normalized(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            name => parts.push(name),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteTransaction;
 
 use super::Store;
-use super::history::normalized;
 use crate::failure::{Doing as _, Failure};
+use crate::path::normalized;
 
 const PLAIN_BYTES: usize = 1_024;
 /// No value is larger: a bound on what a damaged file can make us unpack.

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteTransaction;
 
 use super::{Kind, NOW, Store, no_session};
 use crate::failure::{Doing as _, Failure};
+use crate::path::normalized;
 
 /// One step of a session.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -481,21 +482,6 @@ pub(super) async fn touch(
         .map(drop)
 }
 
-/// `.`, `..` and repeated slashes taken out; absolute.
-pub(super) fn normalized(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            name => parts.push(name),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -543,12 +529,5 @@ mod tests {
         assert_eq!(session.last_kind, "file");
         assert_eq!(other.cwd().await.unwrap().as_deref(), Some("/srv"));
         assert_eq!(other.pending_files().await.unwrap().len(), 1);
-    }
-
-    #[test]
-    fn paths() {
-        for (path, expected) in [("/", "/"), ("//a/./b/../c/", "/a/c"), ("/../..", "/")] {
-            assert_eq!(normalized(path), expected);
-        }
     }
 }

@@ -25,6 +25,7 @@ use std::path::{Component, Path, PathBuf};
 use super::ignore::Ignore;
 use super::pattern::{Pattern, Stars, is_pattern};
 use crate::failure::{Doing as _, Failure};
+use crate::path::normalized;
 
 pub(crate) use hashes::Hashes;
 pub(super) use hashes::{Stamp, open as open_unchanged};
@@ -255,15 +256,7 @@ fn parts(path: &Path) -> impl Iterator<Item = OsString> {
 
 /// A source as a path from the root of the context, which `..` does not leave.
 fn cleaned(source: &str) -> PathBuf {
-    let mut path = PathBuf::new();
-    for part in parts(Path::new(source)) {
-        if part == ".." {
-            path.pop();
-        } else {
-            path.push(part);
-        }
-    }
-    path
+    PathBuf::from(normalized(source).trim_start_matches('/'))
 }
 
 fn names(folder: &Path) -> io::Result<Vec<OsString>> {
