@@ -27,14 +27,14 @@ pub(crate) enum Shell {
 
 /// How each of them is spoken to.
 pub(super) const ALL: [&dyn EnvCompleter; 5] =
-    [&Bash, &Zsh, &Fish, &Others(Elvish), &Others(Powershell)];
+    [&BASH, &ZSH, &FISH, &Others(Elvish), &Others(Powershell)];
 
 impl Shell {
     const fn completer(self) -> &'static dyn EnvCompleter {
         match self {
-            Self::Bash => &Bash,
-            Self::Zsh => &Zsh,
-            Self::Fish => &Fish,
+            Self::Bash => &BASH,
+            Self::Zsh => &ZSH,
+            Self::Fish => &FISH,
             Self::Elvish => &Others(Elvish),
             Self::Powershell => &Others(Powershell),
         }
@@ -51,7 +51,7 @@ pub(crate) fn registration(shell: Shell, program: &str) -> String {
     String::from_utf8_lossy(&script).trim_start().to_owned()
 }
 
-const BASH: &str = r#"_contree() {
+const BASH_SCRIPT: &str = r#"_contree() {
     local word
     COMPREPLY=()
     # Not through standard input: that tells which terminal this is.
@@ -67,7 +67,7 @@ const BASH: &str = r#"_contree() {
 complete -o nosort -F _contree contree 2>/dev/null || complete -F _contree contree
 "#;
 
-const ZSH: &str = r#"#compdef contree
+const ZSH_SCRIPT: &str = r#"#compdef contree
 _contree() {
     local -a done open
     local line
@@ -90,7 +90,7 @@ else
 fi
 "#;
 
-const FISH: &str = r#"function __contree_complete
+const FISH_SCRIPT: &str = r#"function __contree_complete
     set -lx VARIABLE fish
     set -lx CONTREE_SHELL_PID $fish_pid
     PROGRAM -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token --cut-at-cursor) 2>/dev/null
@@ -108,13 +108,6 @@ fn quoted(program: &str) -> String {
     }
 }
 
-fn fill(script: &str, variable: &str, program: &str, out: &mut dyn Write) -> Result<()> {
-    let script = script
-        .replace("VARIABLE", variable)
-        .replace("PROGRAM", &quoted(program));
-    out.write_all(script.as_bytes())
-}
-
 fn about(candidate: &CompletionCandidate) -> String {
     let help = candidate.get_help().map(ToString::to_string);
     let line = help.as_deref().and_then(|help| help.lines().next());
@@ -122,15 +115,41 @@ fn about(candidate: &CompletionCandidate) -> String {
     line.chars().filter(|c| !c.is_control()).collect()
 }
 
-struct Bash;
+/// A shell that is spoken to in words of ours.
+struct Own {
+    name: &'static str,
+    script: &'static str,
+    /// Writes what may stand at the cursor; takes the arguments of the script's call.
+    answer: Answer,
+}
 
-impl EnvCompleter for Bash {
+type Answer = fn(&mut clap::Command, Vec<OsString>, Option<&Path>, &mut dyn Write) -> Result<()>;
+
+const BASH: Own = Own {
+    name: "bash",
+    script: BASH_SCRIPT,
+    answer: answer_bash,
+};
+
+const ZSH: Own = Own {
+    name: "zsh",
+    script: ZSH_SCRIPT,
+    answer: answer_zsh,
+};
+
+const FISH: Own = Own {
+    name: "fish",
+    script: FISH_SCRIPT,
+    answer: answer_fish,
+};
+
+impl EnvCompleter for Own {
     fn name(&self) -> &'static str {
-        "bash"
+        self.name
     }
 
     fn is(&self, name: &str) -> bool {
-        name == "bash"
+        name == self.name
     }
 
     fn write_registration(
@@ -141,10 +160,13 @@ impl EnvCompleter for Bash {
         program: &str,
         out: &mut dyn Write,
     ) -> Result<()> {
-        fill(BASH, variable, program, out)
+        let script = self
+            .script
+            .replace("VARIABLE", variable)
+            .replace("PROGRAM", &quoted(program));
+        out.write_all(script.as_bytes())
     }
 
-    /// `args`: the line up to the cursor, and the characters that readline cuts words at.
     fn write_complete(
         &self,
         command: &mut clap::Command,
@@ -152,101 +174,58 @@ impl EnvCompleter for Bash {
         folder: Option<&Path>,
         out: &mut dyn Write,
     ) -> Result<()> {
-        let text = |index: usize| args.get(index).map(|arg| arg.to_string_lossy());
-        let line = Line::read(&text(0).unwrap_or_default(), &text(1).unwrap_or_default());
-        let words = line.words.iter().map(OsString::from).collect();
-        for candidate in complete(command, words, folder)? {
-            writeln!(
-                out,
-                "{}",
-                line.rest_of(&candidate.get_value().to_string_lossy())
-            )?;
-        }
-        Ok(())
+        (self.answer)(command, args, folder, out)
     }
 }
 
-struct Zsh;
-
-impl EnvCompleter for Zsh {
-    fn name(&self) -> &'static str {
-        "zsh"
+/// `args`: the line up to the cursor, and the characters that readline cuts words at.
+fn answer_bash(
+    command: &mut clap::Command,
+    args: Vec<OsString>,
+    folder: Option<&Path>,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let text = |index: usize| args.get(index).map(|arg| arg.to_string_lossy());
+    let line = Line::read(&text(0).unwrap_or_default(), &text(1).unwrap_or_default());
+    let words = line.words.iter().map(OsString::from).collect();
+    for candidate in complete(command, words, folder)? {
+        let value = candidate.get_value().to_string_lossy();
+        writeln!(out, "{}", line.rest_of(&value))?;
     }
-
-    fn is(&self, name: &str) -> bool {
-        name == "zsh"
-    }
-
-    fn write_registration(
-        &self,
-        variable: &str,
-        _: &str,
-        _: &str,
-        program: &str,
-        out: &mut dyn Write,
-    ) -> Result<()> {
-        fill(ZSH, variable, program, out)
-    }
-
-    /// `VALUE:ABOUT` as `_describe` reads it, after `+` where more is to be typed and `-` elsewhere.
-    fn write_complete(
-        &self,
-        command: &mut clap::Command,
-        args: Vec<OsString>,
-        folder: Option<&Path>,
-        out: &mut dyn Write,
-    ) -> Result<()> {
-        for candidate in complete(command, args, folder)? {
-            let value = candidate.get_value().to_string_lossy();
-            let sign = if value.ends_with(['/', '=', ':']) {
-                '+'
-            } else {
-                '-'
-            };
-            let value = value.replace('\\', r"\\").replace(':', r"\:");
-            let about = about(&candidate).replace('\\', r"\\");
-            let colon = if about.is_empty() { "" } else { ":" };
-            writeln!(out, "{sign}{value}{colon}{about}")?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
-struct Fish;
-
-impl EnvCompleter for Fish {
-    fn name(&self) -> &'static str {
-        "fish"
+/// `VALUE:ABOUT` as `_describe` reads it, after `+` where more is to be typed and `-` elsewhere.
+fn answer_zsh(
+    command: &mut clap::Command,
+    args: Vec<OsString>,
+    folder: Option<&Path>,
+    out: &mut dyn Write,
+) -> Result<()> {
+    for candidate in complete(command, args, folder)? {
+        let value = candidate.get_value().to_string_lossy();
+        let is_open = value.ends_with(['/', '=', ':']);
+        let sign = if is_open { '+' } else { '-' };
+        let value = value.replace('\\', r"\\").replace(':', r"\:");
+        let about = about(&candidate).replace('\\', r"\\");
+        let colon = if about.is_empty() { "" } else { ":" };
+        writeln!(out, "{sign}{value}{colon}{about}")?;
     }
+    Ok(())
+}
 
-    fn is(&self, name: &str) -> bool {
-        name == "fish"
+/// `VALUE`, a tab and `ABOUT`.
+fn answer_fish(
+    command: &mut clap::Command,
+    args: Vec<OsString>,
+    folder: Option<&Path>,
+    out: &mut dyn Write,
+) -> Result<()> {
+    for candidate in complete(command, args, folder)? {
+        let value = candidate.get_value().to_string_lossy();
+        writeln!(out, "{value}\t{}", about(&candidate))?;
     }
-
-    fn write_registration(
-        &self,
-        variable: &str,
-        _: &str,
-        _: &str,
-        program: &str,
-        out: &mut dyn Write,
-    ) -> Result<()> {
-        fill(FISH, variable, program, out)
-    }
-
-    fn write_complete(
-        &self,
-        command: &mut clap::Command,
-        args: Vec<OsString>,
-        folder: Option<&Path>,
-        out: &mut dyn Write,
-    ) -> Result<()> {
-        for candidate in complete(command, args, folder)? {
-            let value = candidate.get_value().to_string_lossy();
-            writeln!(out, "{value}\t{}", about(&candidate))?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// A shell that the library speaks to. It types itself, so it is our parent.
