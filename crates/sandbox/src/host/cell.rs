@@ -38,7 +38,7 @@ pub(super) struct Cell {
     pub(super) control: Arc<Control>,
     pub(super) listener: Listener,
     pub(super) pidfd: AsyncFd<OwnedFd>,
-    parent: Parent,
+    pub(super) parent: Parent,
     pub(super) group: Group,
     pub(super) lease: Lease,
 }

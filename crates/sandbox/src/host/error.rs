@@ -148,7 +148,25 @@ pub enum SignalError {
     Invalid(i32),
 }
 
-/// A sandbox died without saying how its process ended: its init was killed, or the launcher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the sandbox was lost: its init or the launcher was killed")]
-pub struct Lost;
+/// Why a sandbox died without saying how its process ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The launcher died, and with it every sandbox that it had made.
+    #[error("the sandbox was lost: the launcher died")]
+    Launcher,
+    /// Its init was ended by this signal, which came from outside of it.
+    #[error("the sandbox was lost: signal {0} ended its init")]
+    Signal(i32),
+    /// Its init ended before its time, with this exit code.
+    #[error("the sandbox was lost: its init ended with code {0}")]
+    Code(i32),
+    /// A step of its init failed.
+    #[error("the sandbox was lost: its init gave up")]
+    Failed(#[source] Failure),
+    /// Its init said what cannot be understood, and was killed for that.
+    #[error("the sandbox was lost: its init said nonsense ({0})")]
+    Nonsense(String),
+    /// Its init ended, and the kernel does not tell how (those before 6.15 do not).
+    #[error("the sandbox was lost: its init ended")]
+    Unknown,
+}

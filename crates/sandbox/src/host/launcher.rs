@@ -238,7 +238,8 @@ async fn start(program: &Path, store: Option<&Path>) -> Result<Arc<Connection>, 
             let pid = child.id();
             let _ = started.send(Ok(()));
             match child.wait() {
-                Ok(status) => tracing::debug!(pid, %status, "launcher ended"),
+                Ok(status) if status.success() => tracing::debug!(pid, "launcher ended"),
+                Ok(status) => tracing::warn!(pid, %status, "the launcher died"),
                 Err(error) => tracing::warn!(pid, %error, "cannot wait for the launcher"),
             }
         })

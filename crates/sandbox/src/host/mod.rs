@@ -226,9 +226,9 @@ impl Host {
             control,
             listener,
             pidfd,
+            parent,
             group,
             lease,
-            ..
         } = cell;
         let shared = Arc::new(Shared::new(control, lease.info.clone()));
         let (sender, gone) = watch::channel(false);
@@ -236,8 +236,10 @@ impl Host {
             shared: Arc::clone(&shared),
             listener,
             pidfd,
+            parent,
             group,
             lease,
+            last_words: None,
             gone: sender,
         };
         while living.tasks.try_join_next().is_some() {}

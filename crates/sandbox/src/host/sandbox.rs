@@ -63,7 +63,7 @@ pub struct Exit {
 
 /// Resolves when a process has ended.
 #[derive(Debug)]
-pub struct ExitFuture(oneshot::Receiver<Exit>);
+pub struct ExitFuture(oneshot::Receiver<Result<Exit, Lost>>);
 
 /// The process whose end is the sandbox's.
 const FIRST: ProcessId = ProcessId(1);
@@ -84,7 +84,7 @@ struct State {
     /// Processes ordered and not yet started.
     starting: HashMap<ProcessId, oneshot::Sender<Result<Started, SpawnError>>>,
     /// Processes that run.
-    running: HashMap<ProcessId, oneshot::Sender<Exit>>,
+    running: HashMap<ProcessId, oneshot::Sender<Result<Exit, Lost>>>,
     killed: bool,
     /// The first process has ended, or never was; init is about to end the rest.
     ending: bool,
@@ -95,7 +95,7 @@ struct State {
 struct Started {
     pid: i32,
     program: Vec<u8>,
-    exit: oneshot::Receiver<Exit>,
+    exit: oneshot::Receiver<Result<Exit, Lost>>,
 }
 
 impl Sandbox {
@@ -157,7 +157,8 @@ impl Future for ExitFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0)
             .poll(context)
-            .map(|exit| exit.map_err(|_| Lost))
+            // Nobody says so when the runtime ends.
+            .map(|exit| exit.unwrap_or(Err(Lost::Unknown)))
     }
 }
 
@@ -211,8 +212,10 @@ impl Shared {
                 most: MAX_TO_INIT,
             });
         }
+        let reported = reported.await;
+        // Nobody says so when the runtime ends.
         let Started { pid, program, exit } =
-            reported.await.map_err(|_| SpawnError::Lost(Lost))??;
+            reported.unwrap_or(Err(SpawnError::Lost(Lost::Unknown)))?;
         if let Some(first) = argv.first_mut() {
             *first = program;
         }
@@ -292,14 +295,14 @@ impl Shared {
                 } = end;
                 let duration = Duration::from_nanos(nanoseconds);
                 let oom_killed = oom_killed();
-                let _ = waiter.send(Exit {
+                let _ = waiter.send(Ok(Exit {
                     code,
                     signal,
                     core_dump,
                     usage,
                     oom_killed,
                     duration,
-                });
+                }));
             }
         }
     }
@@ -309,35 +312,34 @@ impl Shared {
         self.state().ending
     }
 
+    /// Whether something starts or runs in it whose end nobody wants: should it die now, it is lost.
+    pub(super) fn is_in_use(&self) -> bool {
+        let state = self.state();
+        let busy = !state.starting.is_empty() || !state.running.is_empty();
+        busy && !state.killed && !state.ending
+    }
+
     /// The sandbox is gone; says how what was still starting or running ended.
     ///
     /// What was killed because we wanted it, or because memory ended, has ended. The rest is lost.
-    pub(super) fn finish(&self, oom_killed: bool) {
+    pub(super) fn finish(&self, oom_killed: bool, lost: Option<Lost>) {
         let mut state = self.state();
         state.over = true;
-        let known = state.killed || state.ending || oom_killed;
-        let idle = state.starting.is_empty() && state.running.is_empty();
-        if !known && !idle {
-            tracing::warn!("a sandbox was lost: its init or the launcher was killed");
-        }
+        let killed = Exit {
+            code: None,
+            signal: Some(libc::SIGKILL),
+            core_dump: false,
+            usage: Usage::default(),
+            oom_killed,
+            duration: Duration::ZERO,
+        };
         for (_, waiter) in state.starting.drain() {
-            let why = if known {
-                SpawnError::Ended
-            } else {
-                SpawnError::Lost(Lost)
-            };
+            let why = lost.clone().map_or(SpawnError::Ended, SpawnError::Lost);
             // Who waited may have given up.
             let _ = waiter.send(Err(why));
         }
-        for (_, waiter) in state.running.drain().filter(|_| known) {
-            let _ = waiter.send(Exit {
-                code: None,
-                signal: Some(libc::SIGKILL),
-                core_dump: false,
-                usage: Usage::default(),
-                oom_killed,
-                duration: Duration::ZERO,
-            });
+        for (_, waiter) in state.running.drain() {
+            let _ = waiter.send(lost.clone().map_or(Ok(killed), Err));
         }
     }
 

@@ -9,13 +9,20 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use super::control::Listener;
+use super::error::Lost;
+use super::launcher::Parent;
 use super::sandbox::Shared;
 use crate::limits::Group;
 use crate::network::Lease;
 use crate::protocol::sandbox::Notice;
+use crate::sys::pidfd::{self, End};
 
 /// How long init may take to kill, reap and report the rest before it is killed itself.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long it may take until the kernel tells how a lost init ended, and the launcher's end is
+/// seen if that was why.
+const INQUEST: Duration = Duration::from_millis(500);
 
 /// How long what is left of a control group may take to go away.
 const GROUP_PATIENCE: Duration = Duration::from_secs(10);
@@ -26,8 +33,11 @@ pub(super) struct Supervised {
     pub(super) shared: Arc<Shared>,
     pub(super) listener: Listener,
     pub(super) pidfd: AsyncFd<OwnedFd>,
+    pub(super) parent: Parent,
     pub(super) group: Group,
     pub(super) lease: Lease,
+    /// What init said that makes it end before its time.
+    pub(super) last_words: Option<Lost>,
     pub(super) gone: watch::Sender<bool>,
 }
 
@@ -35,6 +45,12 @@ impl Supervised {
     /// Until the sandbox is gone and its control group removed.
     pub(super) async fn run(mut self) {
         self.listen().await;
+        let oom_killed = self.group.oom_kills() > 0;
+        let lost = if self.shared.is_in_use() && !oom_killed {
+            Some(self.inquire().await)
+        } else {
+            None
+        };
         let Self {
             shared,
             group,
@@ -42,7 +58,7 @@ impl Supervised {
             gone,
             ..
         } = self;
-        shared.finish(group.oom_kills() > 0);
+        shared.finish(oom_killed, lost);
         // Before anybody hears of it, so that who counts finds its ids free.
         drop(lease);
         gone.send_replace(true);
@@ -70,6 +86,7 @@ impl Supervised {
                     Err(error) => {
                         tracing::warn!(%error, "a sandbox's init said nonsense; killing it");
                         listening = false;
+                        self.last_words = Some(Lost::Nonsense(error.to_string()));
                         self.kill_init();
                     }
                 },
@@ -85,14 +102,45 @@ impl Supervised {
         }
         if listening {
             match listener.rest(&self.shared.control) {
-                Ok(notices) => notices.into_iter().for_each(|notice| self.pass_on(notice)),
+                Ok(notices) => {
+                    for notice in notices {
+                        self.pass_on(notice);
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "a sandbox's init said nonsense, then died"),
             }
         }
     }
 
-    fn pass_on(&self, notice: Notice) {
+    fn pass_on(&mut self, notice: Notice) {
+        if let Notice::Failed(failure) = &notice {
+            self.last_words = Some(Lost::Failed(failure.clone()));
+        }
         self.shared.heard(notice, || self.group.oom_kills() > 0);
+    }
+
+    /// Finds out why init is dead when nobody wanted that.
+    async fn inquire(&mut self) -> Lost {
+        let since = tokio::time::Instant::now();
+        let lost = loop {
+            if let Some(lost) = self.last_words.take() {
+                break lost;
+            }
+            let is_time_up = since.elapsed() > INQUEST;
+            match pidfd::end(self.pidfd.get_ref()) {
+                _ if !self.parent.is_alive() => break Lost::Launcher,
+                Err(_) => break Lost::Unknown,
+                Ok(None) if is_time_up => break Lost::Unknown,
+                Ok(Some(End::Code(code))) => break Lost::Code(code),
+                // This is also what the end of the launcher looks like from here.
+                Ok(Some(End::Signal(signal))) if signal != libc::SIGKILL || is_time_up => {
+                    break Lost::Signal(signal);
+                }
+                Ok(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        };
+        tracing::warn!(error = %crate::probe::chain(&lost), "a sandbox died before its time");
+        lost
     }
 
     /// The kernel then kills all that is in its pid namespace.

@@ -8,6 +8,7 @@ pub(crate) mod exec;
 pub(crate) mod fds;
 pub(crate) mod loopback;
 pub(crate) mod mount;
+pub(crate) mod pidfd;
 pub(crate) mod seccomp;
 pub(crate) mod signals;
 pub(crate) mod wait;
