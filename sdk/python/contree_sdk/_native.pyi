@@ -47,9 +47,11 @@ class Run:
 
     @property
     def uuid(self) -> str | None: ...                                    # None until the server has accepted it
+    def status(self) -> Pending[str]: ...                                # one question: "PENDING", "EXECUTING", "SUCCESS" ...
     def started(self) -> Pending[str]: ...                               # sends it if need be; the operation's uuid
     def finished(self, deadline: float | None = None) -> Pending[Outcome]: ...
-        # deadline: seconds as in PLAN "Deadline". Raises FailedOperationError, CancelledOperationError, OperationTimedOutError, WrongOperationTypeError
+        # deadline: seconds as in PLAN "Deadline", from when the server accepted it; strict (also while executing) where it is
+        # less than the timeout that the run was spawned with. Raises FailedOperationError, CancelledOperationError, OperationTimedOutError, WrongOperationTypeError
     def abandon(self) -> Pending[None]: ...                              # see PLAN "Cancellation"; never raises for what the server says
     def cancel(self) -> Pending[None]: ...                               # DELETE; raises
     def events(self, *, spid: int | None = None, after: int | None = None) -> Events: ...

@@ -31,7 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "contree-cli",
         &["contree-api", "contree-client", "contree-server"],
     ),
-    ("contree-python", &["contree-api", "contree-client"]),
+    ("contree-python", &["contree-client"]),
     ("contree-e2e", &["contree-api", "contree-client"]),
     // Measures the servers that the scenarios start.
     (

@@ -20,6 +20,8 @@ pub struct ImageFilter {
     pub tag_prefix: Option<String>,
     /// Only this one.
     pub uuid: Option<ImageId>,
+    /// Only results of runs (0) or only imported images (1).
+    pub kind: Option<u8>,
     /// Made at or after this moment (any form that the API takes).
     pub since: Option<String>,
     /// Made before this moment.
@@ -38,6 +40,7 @@ impl Client {
             .query_some("tagged", filter.tagged.then_some(1))
             .query_some("tag", filter.tag_prefix.as_deref())
             .query_some("uuid", filter.uuid)
+            .query_some("kind", filter.kind)
             .query_some("since", filter.since.as_deref())
             .query_some("until", filter.until.as_deref());
         self.json::<ImageList>(&call).await.map(|list| list.images)

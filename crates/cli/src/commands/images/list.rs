@@ -80,6 +80,7 @@ pub(super) async fn list(context: &Context, args: ListArgs) -> Result<u8, Failur
             uuid: args.uuid,
             since: args.since.map(Moment::wire),
             until: args.until.map(Moment::wire),
+            kind: None,
         };
         client.list_images(&filter).await
     };
