@@ -15,7 +15,7 @@ from contree_sdk.sdk.objects.run import REQUEST_IO_TYPES, RunRequest
 from contree_sdk.utils.io_wrap import IO_TYPES, IOMode, check_io
 
 if TYPE_CHECKING:
-    from contree_sdk._native import Events, Run
+    from contree_sdk._native import Event, Events, Run
     from contree_sdk.sdk.objects.image_like._base import ImageLikeBase
 
 _I = TypeVar("_I", bound="ImageLikeBase")
@@ -113,6 +113,9 @@ class RunCore(Generic[_I]):
         await self.run.started()
         return self.run.events(spid=spid, after=after)
 
+    def is_last(self, event: Event) -> bool:
+        return False
+
     async def end(self) -> _I:
         """The image after the run, for whoever follows it."""
         return await self.finish()
@@ -178,10 +181,21 @@ class ExecCore:
         self.core = core
         self.spid = spid
         self._request = request
+        self._exited = False
         self._done: ContreeResult | None = None
+
+    def is_last(self, event: Event) -> bool:
+        """The events of a process go on to the run's end: a daemon that it has left may write."""
+        self._exited = self._exited or event.type == "exit"
+        return self._exited
 
     async def finish(self) -> ContreeResult:
         if self._done is None:
+            events = self.core.run.events(spid=self.spid)
+            while not self._exited:
+                event = await events.next()
+                if event is None or self.is_last(event):
+                    break
             outcome = await self.core.run.process_result(self.spid)
             if self._done is None:
                 self._done = ContreeResult.from_result(outcome, self._request)
@@ -214,6 +228,9 @@ class Begun(Generic[_I]):
 
     async def finish(self) -> _I:
         return await (await self.core()).finish()
+
+    def is_last(self, event: Event) -> bool:
+        return False
 
     async def end(self) -> _I:
         return await (await self.core()).finish_or_abandon()

@@ -64,6 +64,10 @@ class Source(Protocol[_R_co]):
     """What is followed."""
 
     async def events(self, spid: int | None, after: int | None) -> Events: ...
+    def is_last(self, event: Event) -> bool:
+        """Whether nothing comes after it; the end of a run's events is told by themselves."""
+        ...
+
     async def finish(self) -> _R_co: ...
     async def end(self) -> _R_co: ...
     async def let_go(self) -> None:
@@ -80,6 +84,7 @@ class Feed(Generic[_R_co]):
         self._spid = spid
         self._after = after
         self._events: Events | None = None
+        self._over = False
         self._ended = False
         self._pieces: deque[ContreeChunk] = deque()
         self._decoders: dict[Literal["stdout", "stderr"], TextDecoder] = {
@@ -91,13 +96,16 @@ class Feed(Generic[_R_co]):
         if self._ended:
             return None
         try:
-            if self._events is None:
-                self._events = await self._source.events(self._spid, self._after)
-            event = await self._events.next()
-            if event is None:
-                self._ended = True
-                await self._source.finish()
-            return event
+            if not self._over:
+                if self._events is None:
+                    self._events = await self._source.events(self._spid, self._after)
+                event = await self._events.next()
+                if event is not None:
+                    self._over = self._source.is_last(event)
+                    return event
+            self._ended = True
+            await self._source.finish()
+            return None
         except (GeneratorExit, OperationError):
             raise
         except BaseException:
