@@ -13,8 +13,11 @@ from contree_sdk._text_enum import TextEnum
 
 PipeLiteral = Literal[-1]
 """`subprocess.PIPE`."""
-IO_TYPES: TypeAlias = str | bytes | Path | IO[str] | IO[bytes] | IOBase | PipeLiteral
-"""As input: text, bytes, the path of a file, a file object, or a pipe to write into.
+IO_TYPES: TypeAlias = str | bytes | Path | IO[str] | IO[bytes] | IOBase | PipeLiteral | int
+"""`int` is for `subprocess.PIPE`, which type checkers know as no more than that; other numbers are
+refused when they are given.
+
+As input: text, bytes, the path of a file, a file object, or a pipe to write into.
 As output: the path of a file (also as a string), a file object, or a pipe to read from."""
 
 
