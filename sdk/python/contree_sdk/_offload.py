@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -19,6 +18,9 @@ async def offload(function: Callable[..., _T], *args: Any) -> _T:
     """Calls it here when the caller blocks anyway, else in a thread."""
     if _blocking.is_blocking():
         return function(*args)
+    # Not at the top: blocking programs have no use for it, and it takes long to load.
+    import asyncio
+
     return await asyncio.to_thread(function, *args)
 
 
@@ -46,6 +48,8 @@ class Turn:
         if _blocking.is_blocking():
             self._lock.acquire()
         elif not self._lock.acquire(blocking=False):
+            import asyncio
+
             waiting = asyncio.ensure_future(asyncio.to_thread(self._lock.acquire))
             try:
                 await asyncio.shield(waiting)
