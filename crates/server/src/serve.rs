@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use contree_engine::{Engine, FirstStart};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,10 @@ use crate::app::{self, App, Bounds};
 use crate::config::{ConfigError, ServeArgs, Settings};
 use crate::{connection, log};
 
+/// Connections that wait in the kernel's queue until they are accepted. A client that starts a
+/// thousand runs at once opens a thousand; what finds no room in the queue is dropped, and tried
+/// again by the client's kernel only after a second. The system's own bound, somaxconn, holds too.
+const BACKLOG: u32 = 4096;
 /// How long answers may go on after the engine has drained.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// How long the runtime waits for work on blocking threads at the very end.
@@ -154,11 +158,32 @@ async fn listen(settings: &Settings) -> Result<(TcpListener, SocketAddr), ServeE
         .to_string(),
         source,
     };
-    let listener = TcpListener::bind((settings.host.as_str(), settings.port))
-        .await
-        .map_err(failed)?;
+    let listener = bind(&settings.host, settings.port).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+/// Listens at the first address of the host that can be used.
+async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut last = None;
+    for address in lookup_host((host, port)).await? {
+        match bind_to(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
+}
+
+fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // So that a server can be started again at once where one has just ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Where programs on this machine reach a server that listens at `address`, which may stand for
@@ -226,5 +251,27 @@ fn raise_descriptor_limit() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "could not raise the limit of open descriptors");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// Nobody accepts, so what is not in the queue would never be connected.
+    #[tokio::test]
+    async fn hundreds_of_connections_at_once_find_room() {
+        let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let many = somaxconn.trim().parse().unwrap_or(0).min(500);
+        let listener = bind("localhost", 0).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connecting = join_all((0..many).map(|_| TcpStream::connect(address)));
+        let connected = tokio::time::timeout(Duration::from_secs(60), connecting)
+            .await
+            .expect("each is connected");
+        assert!(connected.iter().all(Result::is_ok));
     }
 }
