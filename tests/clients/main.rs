@@ -13,6 +13,7 @@ mod contree_sdk;
 mod differential;
 mod environments;
 mod schemathesis;
+mod sdk_native;
 
 use contree_e2e::{Server, Settings, rootfs};
 
