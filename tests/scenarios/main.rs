@@ -23,6 +23,8 @@ mod projects;
 mod raw;
 mod registries;
 mod runs;
+mod sdk;
+mod sdk_page;
 mod seed_page;
 mod stopping;
 mod subprocesses;

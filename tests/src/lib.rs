@@ -1,6 +1,7 @@
 //! What the end-to-end scenarios stand on: a real server in a folder of its own ([`Server`]), the
 //! real command line with a home of its own ([`Contree`]), programs on a terminal ([`Terminal`]), a
-//! real registry ([`Registry`]), published Python packages ([`python`]), and root filesystems to
+//! real registry ([`Registry`]), a server for the examples of the documentation ([`Example`]),
+//! published Python packages ([`python`]), and root filesystems to
 //! import ([`rootfs`]).
 //!
 //! `cargo xtask test` builds and installs what they need and names it in the environment:
@@ -13,6 +14,7 @@
 #![expect(clippy::print_stderr, reason = "what a failed test has to show")]
 
 mod contree;
+mod example;
 mod folder;
 mod operations;
 pub mod python;
@@ -22,6 +24,7 @@ mod server;
 pub mod terminal;
 
 pub use contree::{Contree, Output};
+pub use example::Example;
 pub use folder::tree_digests;
 pub use operations::{finished, import, run, succeeded};
 pub use registry::Registry;

@@ -18,6 +18,28 @@ use crate::{
 ///
 /// It belongs to one tokio runtime: connections that another one made may stand still when that one
 /// does.
+///
+/// ```
+/// # contree_e2e::Example::run(async |example| {
+/// # let (url, token) = (example.url(), example.token());
+/// use std::time::Duration;
+///
+/// use contree_client::{Client, Config, Contree};
+///
+/// let mut config = Config::new(url, token);
+/// config.retry.busy_timeout = Duration::from_secs(600);
+/// let contree = Contree::new(Client::new(config)?);
+///
+/// // A hundred runs at once wait over one stream.
+/// let image = contree.image("tag:debian");
+/// let runs: Vec<_> = (0..100)
+///     .map(|number| tokio::spawn(image.run(format!("exit {number}")).disposable().output()))
+///     .collect();
+/// for (number, run) in runs.into_iter().enumerate() {
+///     assert_eq!(run.await??.exit_code, Some(i32::try_from(number)?));
+/// }
+/// # Ok(()) });
+/// ```
 #[derive(Debug, Clone)]
 pub struct Contree {
     pub(crate) waiter: Waiter,

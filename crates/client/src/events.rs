@@ -123,6 +123,8 @@ pub struct Follow {
     spid: Option<u32>,
     /// The one process that is followed has ended.
     exited: bool,
+    /// That is enough.
+    to_exit: bool,
     last_id: Option<u64>,
     stream: Option<EventStream>,
     state: State,
@@ -149,6 +151,7 @@ impl Follow {
             operation,
             spid: None,
             exited: false,
+            to_exit: false,
             last_id: None,
             stream: None,
             state: State::Live,
@@ -157,10 +160,18 @@ impl Follow {
         }
     }
 
-    /// Only events of this process; the stream then ends without `completion`.
+    /// Only events of this process; the stream then ends without `completion`, and with the
+    /// operation: a process that has ended may have left others behind, which write on.
     #[must_use]
     pub fn spid(mut self, spid: u32) -> Self {
         self.spid = Some(spid);
+        self
+    }
+
+    /// Together with [`Follow::spid`]: ends with the exit of the process.
+    #[must_use]
+    pub fn until_exit(mut self) -> Self {
+        self.to_exit = true;
         self
     }
 
@@ -247,7 +258,13 @@ impl Follow {
                 self.state = State::Done;
                 self.stream = None;
             }
-            Some(EventData::Exit(_)) => self.exited = self.spid.is_some(),
+            Some(EventData::Exit(_)) if self.spid.is_some() => {
+                self.exited = true;
+                if self.to_exit {
+                    self.state = State::Done;
+                    self.stream = None;
+                }
+            }
             _ => {}
         }
         Ok(Some(frame))

@@ -26,7 +26,20 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// them. Each at a time needs a connection, and more than this many make neither side faster.
 const MAX_TURNS: usize = 64;
 
-/// A connection to one server with one token. Cheap to clone; clones share connections.
+/// A connection to one server with one token, with a method for each route. Cheap to clone; clones
+/// share connections.
+///
+/// ```
+/// # contree_e2e::Example::run(async |example| {
+/// # let (url, token) = (example.url(), example.token());
+/// use contree_client::{Client, Config};
+///
+/// let client = Client::new(Config::new(url, token))?;
+/// let image = client.find_image(&"debian".parse()?).await?;
+/// let folder = client.list_directory(image, "/etc").await?;
+/// assert!(folder.files.iter().any(|file| file.path == "passwd"));
+/// # Ok(()) });
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,

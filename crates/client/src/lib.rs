@@ -1,18 +1,41 @@
-//! The Rust SDK of the ConTree HTTP API.
+//! The Rust SDK of ConTree: sandboxes with images that branch.
 //!
-//! [`Client`] has one method per route, in [`routes`] by resource, and nothing on top of them but
-//! what every caller needs: retries ([`retry`]), event streams that survive a dropped connection
-//! ([`events`]) and uploads that send a file only when the server does not have it
-//! ([`routes::files`]).
+//! A [`Contree`] is a server and a token. An [`Image`] of it is run from ([`RunBuilder`]), which
+//! gives an [`Outcome`] with output, exit code and a new image; or a handle ([`Run`]) that streams
+//! output, takes input, signals, and starts further processes in the same sandbox. A [`Session`] is a
+//! line of images, each made from the one before.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), contree_client::Error> {
-//! use contree_client::{Client, Config};
-//!
-//! let client = Client::new(Config::new("http://127.0.0.1:9450", "token"))?;
-//! let image = client.find_image(&"ubuntu:latest".parse().expect("a tag")).await?;
-//! # Ok(()) }
 //! ```
+//! # contree_e2e::Example::run(async |example| {
+//! # let (url, token) = (example.url(), example.token());
+//! use std::time::Duration;
+//!
+//! use contree_client::{Contree, Upload};
+//!
+//! let contree = Contree::connect(url, token)?;
+//! let outcome = contree
+//!     .image("tag:debian")
+//!     .run("sh /work/hello.sh > /work/out; cat /work/out")
+//!     .file("/work/hello.sh", Upload::bytes("echo \"hello $NAME\"\n"))
+//!     .env("NAME", "world")
+//!     .timeout(Duration::from_secs(60))
+//!     .await?;
+//! assert_eq!(outcome.exit_code, Some(0));
+//! assert_eq!(outcome.stdout.text(), "hello world\n");
+//!
+//! // What it changed is a new image.
+//! let image = outcome.image.expect("a run that is not disposable has one");
+//! assert_eq!(image.read("/work/out").await?, "hello world\n");
+//! # Ok(()) });
+//! ```
+//!
+//! Nothing here asks again and again: all waits of a [`Contree`] hear of the ends of their runs over
+//! one stream, thousands of them if need be, and outlive a server that starts again. Requests are sent
+//! again where that cannot do harm ([`RetryPolicy`]), files are sent when the server does not have
+//! them, and event streams go on where they broke ([`Follow`]).
+//!
+//! Below the objects is [`Client`], with one method per route ([`routes`]), and the words on the
+//! wire ([`api`]). For programs without async there is [`blocking`].
 //!
 //! The library reads no environment and no files it is not given, and prints nothing.
 

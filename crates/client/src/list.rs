@@ -13,6 +13,18 @@ const PAGE: u32 = 1_000;
 
 /// A list of the server, newest first. Pages are fetched when they are needed. What is made or
 /// removed while it is read may be seen twice, or not.
+///
+/// ```
+/// # contree_e2e::Example::run(async |example| {
+/// # let contree = example.contree();
+/// use contree_client::ImageFilter;
+///
+/// let mut images = contree.images(ImageFilter::default());
+/// while let Some(image) = images.next().await? {
+///     println!("{} {:?}", image.uuid, image.tag);
+/// }
+/// # Ok(()) });
+/// ```
 pub struct List<T> {
     fetch: Fetch<T>,
     ready: VecDeque<T>,

@@ -9,6 +9,19 @@ use crate::wait::Mark;
 use crate::{Contree, Error, Follow};
 
 /// A run or an import that the server has accepted. Dropping it changes nothing on the server.
+///
+/// ```
+/// # contree_e2e::Example::run(async |example| {
+/// # let contree = example.contree();
+/// use contree_client::api::instance::InstanceSpawnRequest;
+///
+/// // As the API words it, for what the objects have no words for.
+/// let request = InstanceSpawnRequest::new("true", "tag:debian".parse()?);
+/// let operation = contree.spawn(&request).await?;
+/// let ended = operation.wait().await?;
+/// assert!(ended.summary.status.is_terminal());
+/// # Ok(()) });
+/// ```
 #[derive(Clone)]
 pub struct Operation {
     contree: Contree,

@@ -12,6 +12,21 @@ use crate::{Contree, Error, Image, RunBuilder};
 /// failed, that was disposable, or whose session has moved on since it began, moves nothing; its
 /// image is still in its [`Outcome`](crate::Outcome), for [`Session::move_to`]. Clones are the same
 /// session; [`Session::branch`] makes another one.
+///
+/// ```
+/// # contree_e2e::Example::run(async |example| {
+/// # let contree = example.contree();
+/// let session = contree.session("tag:debian");
+/// session.run("echo one > /notes").await?;
+/// let other = session.branch();
+/// session.run("echo two >> /notes").await?;
+/// other.run("echo three >> /notes").await?;
+/// assert_eq!(session.tip().read("/notes").await?, "one\ntwo\n");
+/// assert_eq!(other.tip().read("/notes").await?, "one\nthree\n");
+/// session.rollback(1)?;
+/// assert_eq!(session.tip().read("/notes").await?, "one\n");
+/// # Ok(()) });
+/// ```
 #[derive(Debug, Clone)]
 pub struct Session<C = Contree> {
     pub(crate) contree: C,

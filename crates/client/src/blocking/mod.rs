@@ -5,6 +5,22 @@
 //! program use the objects at the crate's root: these panic there, as tokio does when a thread that
 //! drives tasks is blocked.
 //!
+//! ```
+//! # let example = contree_e2e::Example::start();
+//! # let (url, token) = (example.url(), example.token());
+//! use contree_client::blocking::Contree;
+//!
+//! let contree = Contree::connect(url, token)?;
+//! let run = contree.image("tag:debian").run("echo one; echo two").send()?;
+//! let mut text = String::new();
+//! for chunk in run.stream() {
+//!     text.push_str(&chunk?.text());
+//! }
+//! assert_eq!(text, "one\ntwo\n");
+//! assert!(run.wait()?.success());
+//! # Ok::<(), contree_client::Error>(())
+//! ```
+//!
 //! What is built and what comes of it are the types of the crate's root, such as
 //! [`RunBuilder`](crate::RunBuilder) and [`Outcome`](crate::Outcome), on this [`Contree`].
 

@@ -14,6 +14,19 @@ use crate::{Contree, Error, Follow, Operation};
 
 /// What an import shall be. Awaited, it is started and waited for; [`send`](ImportBuilder::send)
 /// only starts it.
+///
+/// ```
+/// # contree_e2e::Example::run(async |example| {
+/// # let contree = example.contree();
+/// # let folder = std::env::temp_dir().join(format!("contree-load-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let archive = folder.join("root.tar");
+/// # contree.image("tag:debian").download_archive("/etc", &archive).await?;
+/// let image = contree.load(&archive).tag("mine/etc:1").await?;
+/// assert_eq!(image.info().await?.tag.expect("it has one").as_str(), "mine/etc:1");
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is started before it is sent"]
 pub struct ImportBuilder<C = Contree> {

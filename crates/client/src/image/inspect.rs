@@ -78,6 +78,19 @@ impl Image {
 
     /// Lines that match, in files of the image.
     ///
+    /// ```
+    /// # contree_e2e::Example::run(async |example| {
+    /// # let image = example.contree().image("tag:debian");
+    /// use contree_client::api::inspect::GrepQuery;
+    ///
+    /// let mut query = GrepQuery::default();
+    /// query.patterns = vec!["^root:".into()];
+    /// query.paths = vec!["/etc/passwd".into()];
+    /// let found = image.grep(&query).await?;
+    /// assert_eq!(found.matches[0].line_number, 1);
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     /// As [`Image::info`]; 404 when there is no such path, 400 when a pattern or glob is none or
     /// there are too many.

@@ -18,6 +18,17 @@ use crate::{Contree, Error, RunBuilder};
 ///
 /// What is named by a tag is looked up each time that it is needed, and may be another image each
 /// time; [`resolve`](Image::resolve) fixes it. A name that is none is told where it is used first.
+///
+/// ```
+/// # contree_e2e::Example::run(async |example| {
+/// # let contree = example.contree();
+/// let image = contree.image("tag:debian").resolve().await?;
+/// for entry in image.ls("/usr").await? {
+///     println!("{:o} {:>8} {}", entry.mode, entry.size, entry.path);
+/// }
+/// assert!(!image.read("/etc/passwd").await?.is_empty());
+/// # Ok(()) });
+/// ```
 #[derive(Clone)]
 pub struct Image<C = Contree> {
     pub(crate) contree: C,

@@ -19,6 +19,36 @@ use crate::{Contree, Error};
 /// starts it, and gives a handle.
 ///
 /// What the server would refuse is refused by the server, when it is sent.
+///
+/// ```
+/// # contree_e2e::Example::run(async |example| {
+/// # let contree = example.contree();
+/// # let folder = std::env::temp_dir().join(format!("contree-run-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let main = folder.join("main.sh");
+/// # std::fs::write(&main, "wc -c data.bin\n")?;
+/// use std::time::Duration;
+///
+/// use contree_client::Upload;
+///
+/// let outcome = contree
+///     .image("tag:debian")
+///     .program("sh")
+///     .args(["-eu", "main.sh"])
+///     .cwd("/app")
+///     .files([
+///         ("/app/main.sh", Upload::path(&main)),
+///         ("/app/data.bin", Upload::bytes(vec![0; 512]).mode(0o600)),
+///     ])
+///     .timeout(Duration::from_secs(60))
+///     .networking(false)
+///     .tag("app:tested")
+///     .await?;
+/// assert_eq!(outcome.stdout.text(), "512 data.bin\n");
+/// assert!(contree.image("tag:app:tested").id().await.is_ok());
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is started before it is sent"]
 pub struct RunBuilder<C = Contree> {

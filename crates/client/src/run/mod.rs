@@ -29,6 +29,29 @@ use crate::{Contree, Error, Follow, Operation};
 
 /// A run that the server has accepted. Dropping it changes nothing on the server, unless
 /// [`RunBuilder::cancel_on_drop`] was asked for.
+///
+/// ```
+/// # contree_e2e::Example::run(async |example| {
+/// # let contree = example.contree();
+/// let run = contree
+///     .image("tag:debian")
+///     .run("while read line; do echo \"heard $line\"; done")
+///     .stdin_open()
+///     .send()
+///     .await?;
+/// let mut output = run.stream();
+/// run.write_stdin(b"something\n").await?;
+/// let chunk = output.next().await?.expect("it goes on");
+/// assert_eq!(chunk.text(), "heard something\n");
+///
+/// // A further process in the same sandbox, with streams of its own.
+/// let name = run.exec("hostname || cat /proc/sys/kernel/hostname").await?;
+/// assert_eq!(name.stdout.text(), "linuxkit\n");
+///
+/// run.close_stdin().await?;
+/// assert!(run.wait().await?.success());
+/// # Ok(()) });
+/// ```
 pub struct Run {
     operation: Operation,
     tag: Option<Tag>,

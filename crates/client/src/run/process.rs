@@ -47,7 +47,7 @@ impl Process {
     /// Its events, from the first to its exit.
     #[must_use]
     pub fn events(&self) -> Follow {
-        self.operation.events().spid(self.spid)
+        self.operation.events().spid(self.spid).until_exit()
     }
 
     /// Writes to its input, which must have been kept open. Before its sandbox is there it is
