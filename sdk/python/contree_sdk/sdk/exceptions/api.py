@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from contree_sdk.sdk.exceptions.base import ContreeError
 
@@ -90,14 +90,3 @@ class UnprocessableEntityError(ApiStatusCodeError):
     """What was asked makes no sense there, for example reading a folder."""
 
     status: int | None = 422
-
-
-def for_status(status: int, **fields: Any) -> ApiStatusCodeError:
-    """The error for an HTTP status."""
-    kinds: dict[int, type[ApiStatusCodeError]] = {
-        403: ForbiddenError,
-        404: NotFoundError,
-        422: UnprocessableEntityError,
-        429: TooManyRequestsError,
-    }
-    return kinds.get(status, ApiStatusCodeError)(status=status, **fields)
