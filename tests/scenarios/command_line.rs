@@ -3,21 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use contree_e2e::rootfs::Tiny;
-use contree_e2e::{Contree, Server, Settings};
-
-async fn tiny_session() -> (Server, Contree) {
-    let tiny = Tiny::new();
-    let server = Server::start(Settings::default());
-    server.import(&tiny.tar(), "tiny:latest").await;
-    let contree = Contree::new(&server);
-    contree.line("use tag:tiny:latest").succeeds();
-    (server, contree)
-}
+use crate::session;
 
 #[tokio::test]
 async fn privileged_run_passes_on_streams_and_exit_codes() {
-    let (_server, contree) = tiny_session().await;
+    let (_server, contree) = session().await;
     let both = contree
         .run(&["run", "-s", "echo out; echo err >&2; exit 7"])
         .ends_with(7);
@@ -39,7 +29,7 @@ async fn privileged_run_passes_on_streams_and_exit_codes() {
 
 #[tokio::test]
 async fn privileged_run_options_reach_the_sandbox() {
-    let (_server, contree) = tiny_session().await;
+    let (_server, contree) = session().await;
     contree
         .line("run -e COLOUR=green -- printenv COLOUR")
         .succeeds()
@@ -77,7 +67,7 @@ async fn privileged_run_options_reach_the_sandbox() {
 
 #[tokio::test]
 async fn privileged_detached_runs_are_seen_and_killed() {
-    let (_server, contree) = tiny_session().await;
+    let (_server, contree) = session().await;
     let started = contree.line("--format json run -d sleep 600").succeeds();
     let row: serde_json::Value =
         serde_json::from_str(started.stdout.lines().next().expect("a row")).expect("JSON");
@@ -95,7 +85,7 @@ async fn privileged_detached_runs_are_seen_and_killed() {
 
 #[tokio::test]
 async fn privileged_images_are_looked_into_without_running() {
-    let (_server, contree) = tiny_session().await;
+    let (_server, contree) = session().await;
     contree
         .run(&[
             "run",
@@ -117,7 +107,7 @@ async fn privileged_images_are_looked_into_without_running() {
 
 #[tokio::test]
 async fn privileged_files_are_found_and_brought_home() {
-    let (_server, contree) = tiny_session().await;
+    let (_server, contree) = session().await;
     contree
         .run(&[
             "run",

@@ -30,3 +30,16 @@ mod stopping;
 mod subprocesses;
 mod terminal;
 mod transport;
+
+use contree_e2e::rootfs::Tiny;
+use contree_e2e::{Contree, Server, Settings};
+
+/// A server with a small image, and a session that starts from it.
+async fn session() -> (Server, Contree) {
+    let tiny = Tiny::new();
+    let server = Server::start(Settings::default());
+    server.import(&tiny.tar(), "tiny:latest").await;
+    let contree = Contree::new(&server);
+    contree.line("use tag:tiny:latest").succeeds();
+    (server, contree)
+}

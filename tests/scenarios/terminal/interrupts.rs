@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use contree_e2e::Key;
 
-use super::session;
+use crate::session;
 
 #[tokio::test]
 async fn privileged_ctrl_c_interrupts_what_runs_then_cancels_it() {

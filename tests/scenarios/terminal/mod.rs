@@ -11,19 +11,8 @@ mod shell_completion;
 mod shell_input;
 mod tree;
 
-use contree_e2e::rootfs::Tiny;
 use contree_e2e::terminal::cursor_row;
-use contree_e2e::{Contree, Key, Server, Settings, Terminal};
-
-/// A server with a small image, and a session that starts from it.
-async fn session() -> (Server, Contree) {
-    let tiny = Tiny::new();
-    let server = Server::start(Settings::default());
-    server.import(&tiny.tar(), "tiny:latest").await;
-    let contree = Contree::new(&server);
-    contree.line("use tag:tiny:latest").succeeds();
-    (server, contree)
-}
+use contree_e2e::{Contree, Key, Terminal};
 
 /// A shell at its first prompt.
 fn shell(contree: &Contree) -> Terminal {

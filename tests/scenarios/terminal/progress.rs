@@ -3,7 +3,7 @@
 use contree_e2e::rootfs::Tiny;
 use contree_e2e::{Contree, Server, Settings};
 
-use super::session;
+use crate::session;
 
 #[tokio::test]
 async fn privileged_imports_show_what_they_are_at() {

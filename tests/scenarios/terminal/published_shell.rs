@@ -4,7 +4,7 @@ use std::process::Command;
 
 use contree_e2e::{Contree, Key, Terminal, python};
 
-use super::session;
+use crate::session;
 
 /// Lines that both shells understand in the same way.
 const LINES: [&str; 8] = [

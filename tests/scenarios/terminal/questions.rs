@@ -2,7 +2,7 @@
 
 use contree_e2e::{Contree, Key, Server, Settings};
 
-use super::session;
+use crate::session;
 
 #[test]
 fn privileged_auth_asks_for_the_token_and_does_not_show_it() {

@@ -3,7 +3,8 @@
 use contree_e2e::terminal::cursor_row;
 use contree_e2e::{Contree, Key};
 
-use super::{enter, session, shell, types};
+use super::{enter, shell, types};
+use crate::session;
 
 #[tokio::test]
 async fn privileged_shell_runs_lines_and_says_how_they_ended() {

@@ -2,7 +2,8 @@
 
 use contree_e2e::{Key, Terminal};
 
-use super::{enter, session, shell, types};
+use super::{enter, shell, types};
+use crate::session;
 
 /// Types, presses Tab and holds the line to what it becomes; then gives it up.
 #[track_caller]

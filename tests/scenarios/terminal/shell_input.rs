@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use contree_e2e::Key;
 use contree_e2e::terminal::cursor_row;
 
-use super::{enter, session, shell, types};
+use super::{enter, shell, types};
+use crate::session;
 
 #[tokio::test]
 async fn privileged_shell_commands_read_what_is_typed() {

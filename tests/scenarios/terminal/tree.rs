@@ -2,7 +2,7 @@
 
 use contree_e2e::{Contree, Terminal};
 
-use super::session;
+use crate::session;
 
 /// The rows of `session show` on a terminal so wide.
 fn drawn(contree: &Contree, columns: u16) -> Vec<String> {
