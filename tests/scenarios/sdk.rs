@@ -152,6 +152,13 @@ async fn privileged_what_a_run_is_given_arrives_and_what_it_leaves_can_be_looked
         ]
     );
     assert_eq!(image.read("/opt/large").await.expect("a file"), large);
+    for (path, there) in [("/opt/large", true), ("/opt", true), ("/opt/none", false)] {
+        assert_eq!(
+            image.exists(path).await.expect("an answer"),
+            there,
+            "{path}"
+        );
+    }
     let to = folder.path().join("large");
     assert_eq!(
         image.download("/opt/large", &to).await.expect("saved"),

@@ -183,6 +183,15 @@ impl Client {
         self.bytes(call).await.map(drop)
     }
 
+    /// Sends where the answer says whether something is there.
+    pub(crate) async fn is_there(&self, call: &Call) -> Result<bool, Error> {
+        match self.done(call).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The retry loop around one attempt. (Not an async closure: their futures cannot be shown to
     /// be `Send` for every lifetime, and callers spawn these calls.)
     pub(crate) async fn again<T, F>(

@@ -292,6 +292,43 @@ async fn runs_are_repeated_only_when_nothing_was_executed() {
 }
 
 #[tokio::test]
+async fn a_tag_is_set_again_and_refusals_are_kept_whole() {
+    let mut refused = error(409, "no");
+    let headers = refused.headers_mut();
+    headers.insert("x-request-id", "r1".parse().unwrap());
+    let fake = Fake::start(vec![error(502, "away"), refused]).await;
+    let tag = "a:b".parse().unwrap();
+    let failure = fake
+        .client()
+        .set_tag(IMAGE.parse().unwrap(), &tag)
+        .await
+        .unwrap_err();
+    assert_eq!(fake.lines().len(), 2);
+    let refusal = failure.refusal().unwrap();
+    assert_eq!(refusal.method, "PATCH");
+    let url = format!("/some/prefix/v1/images/{IMAGE}/tag");
+    assert_eq!(refusal.url, format!("http://{}{url}", fake.address));
+    let id = ("x-request-id".to_owned(), "r1".to_owned());
+    assert!(refusal.headers.contains(&id), "{refusal:?}");
+    assert_eq!(refusal.body, r#"{"error":"no","status":409}"#);
+}
+
+#[tokio::test]
+async fn whether_something_is_there() {
+    let there = StatusCode::OK.into_response();
+    let missing = StatusCode::NOT_FOUND.into_response();
+    let neither = StatusCode::UNPROCESSABLE_ENTITY.into_response();
+    let fake = Fake::start(vec![there, missing, neither]).await;
+    let client = fake.client();
+    let image = IMAGE.parse().unwrap();
+    assert!(client.can_download(image, "/a").await.unwrap());
+    assert!(!client.has_file("00").await.unwrap());
+    let failure = client.can_archive(image, "/dev/null").await.unwrap_err();
+    assert_eq!(failure.status(), Some(422));
+    assert!(fake.lines().iter().all(|line| line.starts_with("HEAD ")));
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_is_reported_soon() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -71,6 +71,14 @@ impl Image {
         self.contree.block_on(self.inner().ls(path))
     }
 
+    /// Whether there is a file or folder of this name.
+    ///
+    /// # Errors
+    /// As the async one.
+    pub fn exists(&self, path: impl AsRef<str>) -> Result<bool, Error> {
+        self.contree.block_on(self.inner().exists(path))
+    }
+
     /// A file, to be read as it comes.
     ///
     /// # Errors

@@ -20,6 +20,15 @@ impl Image {
         list.await.map(|list| list.files)
     }
 
+    /// Whether there is a file or folder of this name.
+    ///
+    /// # Errors
+    /// As [`Image::info`]; 422 when there is something else, such as a device.
+    pub async fn exists(&self, path: impl AsRef<str>) -> Result<bool, Error> {
+        let id = self.id().await?;
+        self.contree.client().can_archive(id, path.as_ref()).await
+    }
+
     /// A file, piece by piece.
     ///
     /// # Errors

@@ -100,6 +100,15 @@ impl Client {
         }
     }
 
+    /// `HEAD /files/{sha256}`: whether the project has a file with this content.
+    ///
+    /// # Errors
+    /// [`Error`], but not for 404.
+    pub async fn has_file(&self, sha256: &str) -> Result<bool, Error> {
+        self.is_there(&Call::head(format!("/files/{}", encode(sha256, false))))
+            .await
+    }
+
     /// `POST /files` with bytes from memory.
     ///
     /// # Errors

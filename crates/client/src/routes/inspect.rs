@@ -82,6 +82,24 @@ impl Client {
         Ok(Download::new(self, &call, response))
     }
 
+    /// `HEAD /inspect/{uuid}/download`: whether there is a file.
+    ///
+    /// # Errors
+    /// [`Error`], but not for 404; 422 when the path is no file.
+    pub async fn can_download(&self, id: ImageId, path: &str) -> Result<bool, Error> {
+        let call = Call::head(format!("/inspect/{id}/download")).query("path", path);
+        self.is_there(&call).await
+    }
+
+    /// `HEAD /inspect/{uuid}/archive`: whether there is a file or folder.
+    ///
+    /// # Errors
+    /// [`Error`], but not for 404; 422 when the path is neither.
+    pub async fn can_archive(&self, id: ImageId, path: &str) -> Result<bool, Error> {
+        let call = Call::head(format!("/inspect/{id}/archive")).query("path", path);
+        self.is_there(&call).await
+    }
+
     /// `GET /inspect/{uuid}/archive`: a file or folder as a tar archive, piece by piece. An archive
     /// that was not read to the [`Download`]'s end is not whole.
     ///

@@ -1,269 +1,16 @@
-//! The waits against a server that the test holds in its hand: what it knows, what it tells and
-//! when.
+//! The waits against a server that does what the test wants.
 
-use std::collections::HashMap;
-use std::future::Future as _;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+mod fake;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use contree_api::OperationId;
-use contree_api::image::ImageRef;
-use contree_api::instance::InstanceSpawnRequest;
-use contree_api::operation::OperationStatus;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::Notify;
 
-use super::Waiter;
-use crate::{Client, Config, Contree, Error, Operation, RetryPolicy};
-
-const IMAGE: &str = "eb1ea259-fac9-5a79-9ffd-000000000001";
-
-/// How the fake's feed answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FeedMode {
-    /// As it should.
-    Works,
-    /// With this status.
-    Status(u16),
-    /// With a page.
-    NoStream,
-    /// Not at all.
-    Silent,
-}
-
-type Chunk = Result<Bytes, std::io::Error>;
-
-struct Fake {
-    operations: Mutex<HashMap<OperationId, watch::Sender<OperationStatus>>>,
-    feeds: Mutex<Vec<mpsc::UnboundedSender<Chunk>>>,
-    mode: Mutex<FeedMode>,
-    /// Operations end before the answer to their POST.
-    ends_at_once: Mutex<bool>,
-    /// Set: an operation is asked for only after this.
-    gate: Mutex<Option<Arc<Notify>>>,
-    asked: AtomicUsize,
-    opened: AtomicUsize,
-    followed: AtomicUsize,
-    changed: watch::Sender<()>,
-}
-
-impl Fake {
-    async fn start() -> (Arc<Self>, Contree) {
-        let (fake, contree, _) = Self::start_for(Duration::from_secs(60)).await;
-        (fake, contree)
-    }
-
-    async fn start_for(linger: Duration) -> (Arc<Self>, Contree, SocketAddr) {
-        let fake = Arc::new(Self {
-            operations: Mutex::default(),
-            feeds: Mutex::default(),
-            mode: Mutex::new(FeedMode::Works),
-            ends_at_once: Mutex::default(),
-            gate: Mutex::default(),
-            asked: AtomicUsize::new(0),
-            opened: AtomicUsize::new(0),
-            followed: AtomicUsize::new(0),
-            changed: watch::Sender::new(()),
-        });
-        let app = Router::new()
-            .route("/v1/instances", post(spawn))
-            .route("/v1/operations/events", get(feed))
-            .route("/v1/operations/{id}", get(ask))
-            .route("/v1/operations/{id}/events", get(events))
-            .with_state(Arc::clone(&fake));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        let mut config = Config::new(format!("http://{address}"), "token");
-        config.retry.delays = vec![Duration::from_millis(1)];
-        let mut waiter = Waiter::new(Client::new(config).unwrap());
-        waiter.linger = linger;
-        waiter.opening = Duration::from_millis(200);
-        (fake, Contree { waiter }, address)
-    }
-
-    /// An operation that runs.
-    fn add(&self) -> OperationId {
-        let id = OperationId::new();
-        let sender = watch::Sender::new(OperationStatus::Executing);
-        self.operations.lock().unwrap().insert(id, sender);
-        id
-    }
-
-    fn end(&self, id: OperationId) {
-        self.end_untold(id);
-        self.tell(id);
-    }
-
-    fn end_untold(&self, id: OperationId) {
-        let operations = self.operations.lock().unwrap();
-        operations[&id].send_replace(OperationStatus::Success);
-    }
-
-    /// Tells all who listen how an operation stands.
-    fn tell(&self, id: OperationId) {
-        let frame = format!("event: operation\ndata: {}\n\n", self.summary(id));
-        self.send(&frame);
-    }
-
-    fn send(&self, frame: &str) {
-        let mut feeds = self.feeds.lock().unwrap();
-        feeds.retain(|feed| feed.send(Ok(frame.to_owned().into())).is_ok());
-    }
-
-    /// Ends all feeds, cleanly or not.
-    fn cut(&self, cleanly: bool) {
-        for feed in self.feeds.lock().unwrap().drain(..) {
-            if !cleanly {
-                let _ = feed.send(Err(std::io::Error::other("cut")));
-            }
-        }
-    }
-
-    fn summary(&self, id: OperationId) -> serde_json::Value {
-        let status = *self.operations.lock().unwrap()[&id].borrow();
-        serde_json::json!({
-            "uuid": id, "kind": "instance", "status": status, "error": null,
-            "created_at": "2026-06-08T20:00:00Z", "duration": 0.0, "image_size": null,
-            "consumed_cpu": null, "consumed_memory": null, "image_uuid": IMAGE,
-            "result_image_uuid": null,
-        })
-    }
-
-    fn set(&self, mode: FeedMode) {
-        *self.mode.lock().unwrap() = mode;
-    }
-
-    fn count(&self, counter: &AtomicUsize) {
-        counter.fetch_add(1, Ordering::SeqCst);
-        self.changed.send_replace(());
-    }
-
-    /// Waits until it was asked so often.
-    async fn until(&self, counter: &AtomicUsize, count: usize) {
-        let mut changed = self.changed.subscribe();
-        while counter.load(Ordering::SeqCst) < count {
-            changed.changed().await.unwrap();
-        }
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-}
-
-async fn spawn(State(fake): State<Arc<Fake>>) -> Response {
-    let id = fake.add();
-    if *fake.ends_at_once.lock().unwrap() {
-        fake.end(id);
-    }
-    let answer = serde_json::json!({"uuid": id, "command": "true", "image": IMAGE, "result": null});
-    (StatusCode::CREATED, answer.to_string()).into_response()
-}
-
-async fn feed(State(fake): State<Arc<Fake>>) -> Response {
-    let mode = *fake.mode.lock().unwrap();
-    match mode {
-        FeedMode::Works => {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            sender.send(Ok(": here\n\n".into())).unwrap();
-            fake.feeds.lock().unwrap().push(sender);
-            fake.count(&fake.opened);
-            stream(receiver)
-        }
-        FeedMode::Status(status) => {
-            fake.count(&fake.opened);
-            StatusCode::from_u16(status).unwrap().into_response()
-        }
-        FeedMode::NoStream => "<html>".into_response(),
-        FeedMode::Silent => std::future::pending().await,
-    }
-}
-
-fn stream(receiver: mpsc::UnboundedReceiver<Chunk>) -> Response {
-    let chunks = futures_util::stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
-    });
-    let kind = [("content-type", "text/event-stream")];
-    (kind, Body::from_stream(chunks)).into_response()
-}
-
-async fn ask(State(fake): State<Arc<Fake>>, Path(id): Path<OperationId>) -> Response {
-    if !fake.operations.lock().unwrap().contains_key(&id) {
-        return StatusCode::NOT_FOUND.into_response();
-    }
-    let mut answer = fake.summary(id);
-    answer["metadata"] = serde_json::json!({"command": "true", "image": IMAGE, "result": null});
-    answer["result"] = serde_json::Value::Null;
-    fake.count(&fake.asked);
-    let gate = fake.gate.lock().unwrap().clone();
-    if let Some(gate) = gate {
-        gate.notified().await;
-    }
-    answer.to_string().into_response()
-}
-
-async fn events(State(fake): State<Arc<Fake>>, Path(id): Path<OperationId>) -> Response {
-    let mut status = fake.operations.lock().unwrap()[&id].subscribe();
-    fake.count(&fake.followed);
-    let (sender, receiver) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let _ = status.wait_for(|status| status.is_terminal()).await;
-        let frame = r#"{"id":9,"ts":"2026-06-08T20:00:00Z","type":"completion","data":{
-            "status":"SUCCESS","result_image_uuid":null,"error":null,"duration_ms":5}}"#
-            .replace('\n', "");
-        let _ = sender.send(Ok(
-            format!("id: 9\nevent: completion\ndata: {frame}\n\n").into()
-        ));
-    });
-    stream(receiver)
-}
-
-fn request() -> InstanceSpawnRequest {
-    InstanceSpawnRequest::new("true", ImageRef::Id(IMAGE.parse().unwrap()))
-}
-
-/// Begins a wait and returns when it has taken its place.
-async fn waiting(operation: &Operation) -> tokio::task::JoinHandle<Result<OperationStatus, Error>> {
-    let operation = operation.clone();
-    let (ready, is_ready) = tokio::sync::oneshot::channel();
-    let wait = tokio::spawn(async move {
-        let mut wait = Box::pin(operation.wait());
-        let mut ready = Some(ready);
-        std::future::poll_fn(|context| {
-            let polled = wait.as_mut().poll(context);
-            ready.take().map(|ready| ready.send(()));
-            polled
-        })
-        .await
-        .map(|answer| answer.summary.status)
-    });
-    is_ready.await.unwrap();
-    wait
-}
-
-async fn succeeds(wait: tokio::task::JoinHandle<Result<OperationStatus, Error>>) {
-    let status = tokio::time::timeout(Duration::from_secs(30), wait).await;
-    let status = status.expect("the wait ends").unwrap().unwrap();
-    assert_eq!(status, OperationStatus::Success);
-}
-
-/// A connection that is open, held by an operation that does not end.
-async fn opened(fake: &Fake, contree: &Contree) -> Operation {
-    let held = contree.operation(fake.add());
-    let wait = waiting(&held).await;
-    fake.until(&fake.asked, 1).await;
-    wait.abort();
-    let _ = wait.await;
-    held
-}
+use self::fake::{Fake, FeedMode, opened, request, succeeds, waiting};
+use crate::{Client, Config, Contree, Error, RetryPolicy};
 
 #[tokio::test]
 async fn an_end_is_told_and_asked_for_once() {
@@ -426,6 +173,17 @@ async fn a_fault_in_the_stream_is_a_break() {
 }
 
 #[tokio::test]
+async fn a_silent_connection_is_made_again() {
+    let (linger, idle) = (Duration::from_secs(60), Duration::from_millis(100));
+    let (fake, contree) = Fake::start_with(linger, idle).await;
+    let operation = contree.operation(fake.add());
+    let wait = waiting(&operation).await;
+    fake.until(&fake.asked, 1).await;
+    fake.end_untold(operation.id());
+    succeeds(wait).await;
+}
+
+#[tokio::test]
 async fn other_frames_and_states_are_passed_over() {
     let (fake, contree) = Fake::start().await;
     let operation = contree.operation(fake.add());
@@ -522,7 +280,8 @@ async fn no_order_of_things_loses_an_end() {
 
 #[tokio::test]
 async fn a_dropped_wait_leaves_nothing_and_an_unused_connection_is_closed() {
-    let (fake, contree, _) = Fake::start_for(Duration::from_millis(20)).await;
+    let (linger, idle) = (Duration::from_millis(20), Duration::from_secs(60));
+    let (fake, contree) = Fake::start_with(linger, idle).await;
     let operation = contree.operation(fake.add());
     let first = waiting(&operation).await;
     let second = waiting(&operation).await;
