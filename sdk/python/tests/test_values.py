@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from contree_sdk import ContreeSync
 from contree_sdk.sdk.exceptions import (
     ApiStatusCodeError,
     ContreeError,
@@ -202,6 +203,31 @@ def test_states_are_text():
     assert ImageState.PULLED == "PULLED"
     assert f"{ImageState.FAILED} {ImageState.FAILED!s}" == "FAILED FAILED"
     assert ImageState("SUCCEEDED") is ImageState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"args": "a b"}, TypeError, "list of words"),
+        ({"args": ["a", 1]}, TypeError, "1, which is no string"),
+        ({"env": {"A": 1}}, TypeError, "1 for A, which is no string"),
+        ({"timeout": -0.5}, None, None),
+        ({"timeout": -2}, ValueError, "timeout is -2"),
+        ({"truncate_output_at": -1}, ValueError, "truncate_output_at is -1"),
+        ({"stdin": 7}, TypeError, "7 is not supported as IO"),
+        ({"stdin": Path("/no/such/file")}, FileNotFoundError, "/no/such/file"),
+        ({"stdout": b"bytes"}, TypeError, "bytes cannot be used as output"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_sent(given, error, message):
+    image = ContreeSync(base_url="http://127.0.0.1:1", token="t").images.use("debian")
+    if error is None:
+        assert image.run("true", **given).state == ImageState.PREPARED
+    else:
+        with pytest.raises(error, match=message):
+            image.run("true", **given)
+        # Nothing has changed.
+        assert image.session().run("true").state == ImageState.PREPARED
 
 
 def test_the_package_is_typed():

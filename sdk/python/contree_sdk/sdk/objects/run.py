@@ -19,7 +19,7 @@ class RunRequest:
     command: str
     args: list[str] | None = None
     shell: bool | None = None
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str | None] = field(default_factory=dict)
     cwd: str | None = None
     hostname: str | None = None
 

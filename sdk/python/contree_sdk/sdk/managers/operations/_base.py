@@ -26,9 +26,17 @@ class OperationsBase:
         self, image: _I, uuid: UUID | str, stdout: REQUEST_IO_TYPES, stderr: REQUEST_IO_TYPES
     ) -> RunCore[_I]:
         """The run, with the image that stands for what it leaves. Asks nobody."""
+        operation = _uuid(uuid)
         image._state = ImageState.EXECUTING
         image._request = RunRequest(command="", disposable=True, stdout=stdout, stderr=stderr)
-        return RunCore(image, self._client._core.attach(str(UUID(str(uuid)))))
+        return RunCore(image, self._client._core.attach(operation))
 
     async def _cancel(self, uuid: UUID | str) -> None:
-        await self._client._core.attach(str(UUID(str(uuid)))).cancel()
+        await self._client._core.attach(_uuid(uuid)).cancel()
+
+
+def _uuid(uuid: UUID | str) -> str:
+    try:
+        return str(UUID(str(uuid)))
+    except ValueError:
+        raise ValueError(f"{uuid!r} is not the uuid of an operation") from None

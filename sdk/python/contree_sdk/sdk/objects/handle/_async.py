@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
+from pathlib import PurePosixPath
 from signal import Signals
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -66,8 +67,8 @@ class ContreeRun(Generic[_I]):
         *,
         shell: str | None = None,
         args: Iterable[str] | None = None,
-        env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | PurePosixPath | None = None,
         stdin: IO_TYPES | None = None,
         stdout: REQUEST_IO_TYPES = None,
         stderr: REQUEST_IO_TYPES = None,
@@ -82,7 +83,7 @@ class ContreeRun(Generic[_I]):
 
         Raises:
             NotFoundError, ApiStatusCodeError: The run has ended.
-            ValueError: Neither `command` nor `shell`.
+            ValueError, TypeError, OSError: As `run`.
         """
         core = await self._core.exec(
             command,

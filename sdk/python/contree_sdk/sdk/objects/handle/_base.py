@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from signal import Signals
 from subprocess import PIPE
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -10,9 +11,17 @@ from uuid import UUID
 
 from contree_sdk._offload import read_input
 from contree_sdk.sdk.exceptions import OperationError
+from contree_sdk.sdk.objects.image_like._arguments import (
+    command_line,
+    input_of,
+    natural,
+    output_of,
+    variables,
+    words,
+)
 from contree_sdk.sdk.objects.image_like.result import ContreeResult
 from contree_sdk.sdk.objects.run import REQUEST_IO_TYPES, RunRequest
-from contree_sdk.utils.io_wrap import IO_TYPES, IOMode, check_io
+from contree_sdk.utils.io_wrap import IO_TYPES
 
 if TYPE_CHECKING:
     from contree_sdk._native import Event, Events, Run
@@ -139,8 +148,8 @@ class RunCore(Generic[_I]):
         *,
         shell: str | None,
         args: Iterable[str] | None,
-        env: Mapping[str, str] | None,
-        cwd: str | None,
+        env: Mapping[str, str | None] | None,
+        cwd: str | PurePosixPath | None,
         stdin: IO_TYPES | None,
         stdout: REQUEST_IO_TYPES,
         stderr: REQUEST_IO_TYPES,
@@ -148,30 +157,29 @@ class RunCore(Generic[_I]):
         uid: int | None,
         gid: int | None,
     ) -> ExecCore:
-        what = command if shell is None else shell
-        if what is None:
-            raise ValueError("Either command or shell must be provided")
-        for target in (stdout, stderr):
-            if target is not None and target is not str and target is not bytes:
-                check_io(target, IOMode.write)
-        keep_open = stdin == PIPE
-        content = b"" if keep_open else await read_input(stdin)
-        await self.run.started()
-        config = self.image._client.config
-        spid = await self.run.exec(
-            command=what,
-            args=list(args or ()),
-            shell=shell is not None,
-            env=dict(env or {}),
-            cwd=cwd or "",
-            stdin=content,
-            stdin_open=keep_open,
-            truncate_output_at=truncate_output_at or config.default_truncate_output_at,
-            uid=uid,
-            gid=gid,
+        request = RunRequest(
+            command=command_line(command, shell),
+            disposable=True,
+            stdout=output_of(stdout),
+            stderr=output_of(stderr),
         )
-        request = RunRequest(command=what, disposable=True, stdout=stdout, stderr=stderr)
-        return ExecCore(self, spid, request)
+        keep_open = stdin == PIPE
+        config = self.image._client.config
+        started = dict[str, Any](
+            command=request.command,
+            args=words(args),
+            shell=shell is not None,
+            env=variables(env),
+            cwd="" if cwd is None else str(cwd),
+            stdin=b"" if keep_open else await read_input(input_of(stdin)),
+            stdin_open=keep_open,
+            truncate_output_at=natural("truncate_output_at", truncate_output_at)
+            or config.default_truncate_output_at,
+            uid=natural("uid", uid),
+            gid=natural("gid", gid),
+        )
+        await self.run.started()
+        return ExecCore(self, await self.run.exec(**started), request)
 
 
 class ExecCore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from signal import Signals
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -64,8 +65,8 @@ class ContreeRunSync(Generic[_I]):
         *,
         shell: str | None = None,
         args: Iterable[str] | None = None,
-        env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | PurePosixPath | None = None,
         stdin: IO_TYPES | None = None,
         stdout: REQUEST_IO_TYPES = None,
         stderr: REQUEST_IO_TYPES = None,
@@ -80,7 +81,7 @@ class ContreeRunSync(Generic[_I]):
 
         Raises:
             NotFoundError, ApiStatusCodeError: The run has ended.
-            ValueError: Neither `command` nor `shell`.
+            ValueError, TypeError, OSError: As `run`.
         """
         begun = self._core.exec(
             command,

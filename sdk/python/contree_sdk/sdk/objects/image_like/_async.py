@@ -71,11 +71,11 @@ class ImageLike(ImageLikeBase):
         stdout: REQUEST_IO_TYPES = None,
         stderr: REQUEST_IO_TYPES = None,
         shell: bool = False,
-        cwd: str | None = None,
+        cwd: str | PurePosixPath | None = None,
         timeout: float | timedelta | None = None,
         check: bool = False,
         text: bool | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         disposable: bool = True,
     ) -> ContreeProcess:
         """A run in the manner of `subprocess.Popen`.

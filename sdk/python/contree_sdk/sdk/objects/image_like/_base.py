@@ -29,11 +29,20 @@ from contree_sdk.sdk.exceptions import (
     DisposableImageRunError,
 )
 from contree_sdk.sdk.objects.handle._base import RunCore
+from contree_sdk.sdk.objects.image_like._arguments import (
+    command_line,
+    input_of,
+    natural,
+    output_of,
+    variables,
+    whole_seconds,
+    words,
+)
 from contree_sdk.sdk.objects.image_like._inspect import Inspection
 from contree_sdk.sdk.objects.image_like.result import ContreeResult
 from contree_sdk.sdk.objects.image_like.state import TRANSITIONS, ImageState
 from contree_sdk.sdk.objects.run import REQUEST_IO_TYPES, RunRequest
-from contree_sdk.utils.io_wrap import IO_TYPES, IOMode, PipeIO, check_io, get_io_by_obj
+from contree_sdk.utils.io_wrap import IO_TYPES, IOMode, PipeIO, get_io_by_obj
 from contree_sdk.utils.models.file import FilesArgument, UploadFileSpec
 
 if TYPE_CHECKING:
@@ -62,7 +71,7 @@ class ImageLikeBase(Inspection):
         *,
         shell: str | None = None,
         args: Iterable[str] | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         cwd: str | PurePosixPath | None = None,
         hostname: str | None = None,
         stdin: IO_TYPES | None = None,
@@ -87,7 +96,7 @@ class ImageLikeBase(Inspection):
             command: A program, looked up in the image's PATH.
             shell: A line for the image's shell; wins over `command`.
             args: The program's arguments; for `shell` `$0`, `$1` and so on.
-            env: Variables, over those of the image.
+            env: Variables, over those of the image; None takes one of the image's away.
             cwd: The working directory, made when it is not there. None: the image's, else `/`.
             hostname: None: `hostname`.
             stdin: Text, bytes, the path of a file, a file object, or `subprocess.PIPE` to write to
@@ -120,41 +129,36 @@ class ImageLikeBase(Inspection):
         Raises:
             DisposableImageRunError: This is what a disposable run left: no image.
             ContreeImageStateError: A run is prepared or under way already.
-            ValueError: Neither `command` nor `shell`; files without a name, or two for one path.
-            TypeError: Something that cannot be read from or written to.
+            ValueError: Neither `command` nor `shell`; files without a name, or two for one path; a
+                negative number.
+            TypeError: Something that cannot be read from or written to; words or variables that are
+                no strings.
             OSError: The file given as `stdin` is not there.
         """
         if self.uuid is None and not self.tag:
             raise DisposableImageRunError
         self._assert_transition(ImageState.PREPARED)
-        what = command if shell is None else shell
-        if what is None:
-            raise ValueError("Either command or shell must be provided")
-        if isinstance(args, str | bytes):
-            raise TypeError(f"args is a list of words, not {args!r}; a whole line goes to shell")
-        if isinstance(timeout, timedelta):
-            timeout = timeout.total_seconds()
         request = RunRequest(
-            command=what,
-            args=list(args or ()),
+            command=command_line(command, shell),
+            args=words(args),
             shell=shell is not None,
-            env=dict(env or {}),
+            env=variables(env),
             cwd=None if cwd is None else str(cwd),
             hostname=hostname or "hostname",
-            stdin=_checked_input(stdin),
-            stdout=_checked_output(stdout),
-            stderr=_checked_output(stderr),
+            stdin=input_of(stdin),
+            stdout=output_of(stdout),
+            stderr=output_of(stderr),
             tag=tag or None,
             files=UploadFileSpec._prepare_files(files or []),
-            timeout=None if timeout is None else ceil(timeout),
+            timeout=whole_seconds(timeout),
             disposable=disposable,
-            truncate_output_at=truncate_output_at,
+            truncate_output_at=natural("truncate_output_at", truncate_output_at),
             preserve_env=preserve_env,
             preserve_cwd=preserve_cwd,
             networking=networking,
-            max_layer_bytes=max_layer_bytes,
-            uid=uid,
-            gid=gid,
+            max_layer_bytes=natural("max_layer_bytes", max_layer_bytes),
+            uid=natural("uid", uid),
+            gid=natural("gid", gid),
         )
         prepared = self._step()
         prepared._state = ImageState.PREPARED
@@ -175,12 +179,12 @@ class ImageLikeBase(Inspection):
     ) -> _T:
         """The prepared run for `popen`."""
         kind = None if text is None else str if text else bytes
-        words = [args] if isinstance(args, str) else list(args or ())
-        first = words[0] if words else None
+        line = [args] if isinstance(args, str) else list(args or ())
+        first = line[0] if line else None
         return self.run(
             None if shell else first,
             shell=first if shell else None,
-            args=words[1:],
+            args=line[1:],
             stdin=stdin,
             stdout=kind if stdout is None else stdout,
             stderr=kind if stderr is None else stderr,
@@ -244,7 +248,7 @@ class ImageLikeBase(Inspection):
             image=f"tag:{self.tag}" if self.uuid is None else str(self.uuid),
             args=request.args or [],
             shell=bool(request.shell),
-            env={**request.env},
+            env=request.env,
             cwd=request.cwd or "",
             hostname=request.hostname or "hostname",
             disposable=request.disposable,
@@ -358,17 +362,3 @@ class ImageLikeBase(Inspection):
         if self._state == ImageState.SUCCEEDED and self._result is not None:
             parts += self._result._summary()
         return f"{type(self).__name__}({', '.join(parts)})"
-
-
-def _checked_input(source: IO_TYPES | None) -> IO_TYPES | None:
-    if source is not None:
-        check_io(source, IOMode.read)
-    if isinstance(source, Path):
-        source.stat()
-    return source
-
-
-def _checked_output(target: REQUEST_IO_TYPES) -> REQUEST_IO_TYPES:
-    if target is not None and target is not str and target is not bytes:
-        check_io(target, IOMode.write)
-    return target
