@@ -1,10 +1,12 @@
 //! Bytes that come in piece by piece.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::call::{Call, broke};
 use crate::{Client, Error};
@@ -51,6 +53,74 @@ impl Download {
                 request: self.request.clone(),
                 after: self.idle_timeout,
             }),
+        }
+    }
+
+    /// All that is to come, in memory.
+    ///
+    /// # Errors
+    /// As [`Download::next`].
+    pub async fn bytes(mut self) -> Result<Bytes, Error> {
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = self.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// Writes all that is to come to a file of this machine, and returns its size. It appears under
+    /// its name when it is whole; until then it has `.part` behind it.
+    ///
+    /// # Errors
+    /// As [`Download::next`]; [`Error::Save`] when the file cannot be written.
+    pub async fn save(mut self, to: &Path) -> Result<u64, Error> {
+        let unwritable = |source| Error::Save {
+            path: to.to_owned(),
+            source,
+        };
+        let part = Part::beside(to);
+        let mut file = tokio::fs::File::create(&part.path)
+            .await
+            .map_err(unwritable)?;
+        let mut size = 0;
+        while let Some(piece) = self.next().await? {
+            file.write_all(&piece).await.map_err(unwritable)?;
+            size += piece.len() as u64;
+        }
+        file.flush().await.map_err(unwritable)?;
+        drop(file);
+        part.becomes(to).map_err(unwritable)?;
+        Ok(size)
+    }
+}
+
+/// A file that is not whole. It goes when nothing becomes of it.
+struct Part {
+    path: PathBuf,
+    is_whole: bool,
+}
+
+impl Part {
+    fn beside(path: &Path) -> Self {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".part");
+        Self {
+            path: name.into(),
+            is_whole: false,
+        }
+    }
+
+    fn becomes(mut self, path: &Path) -> std::io::Result<()> {
+        std::fs::rename(&self.path, path)?;
+        self.is_whole = true;
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }

@@ -587,6 +587,25 @@ async fn a_download_that_is_cut_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_whole_file_is_begun_anew_when_it_breaks_off() {
+    let whole = || "all of it".into_response();
+    let cut = || broken("all").into_response();
+    let fake = Fake::start(vec![cut(), whole(), cut(), whole(), error(404, "none")]).await;
+    let client = fake.client();
+    let image = IMAGE.parse().unwrap();
+    let read = client.read_file(image, "/a").await.unwrap();
+    assert_eq!(read, "all of it");
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("a");
+    assert_eq!(client.save_file(image, "/a", &to).await.unwrap(), 9);
+    assert_eq!(std::fs::read(&to).unwrap(), b"all of it");
+    let to = folder.path().join("b");
+    let missing = client.save_archive(image, "/b", &to);
+    assert!(missing.await.unwrap_err().is_not_found());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
 async fn processes_are_written_to_and_signalled() {
     let done = || StatusCode::NO_CONTENT.into_response();
     let fake = Fake::start(vec![done(), done(), done()]).await;

@@ -1,10 +1,9 @@
 //! Looking into an image without running it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use contree_api::inspect::{FileItem, GrepQuery, GrepResult};
-use tokio::io::AsyncWriteExt as _;
 
 use super::Image;
 use crate::{Download, Error};
@@ -38,21 +37,17 @@ impl Image {
         self.contree.client().download(id, path.as_ref()).await
     }
 
-    /// A whole file in memory.
+    /// A whole file in memory. It is begun anew when the connection breaks.
     ///
     /// # Errors
     /// As [`Image::open`].
     pub async fn read(&self, path: impl AsRef<str>) -> Result<Bytes, Error> {
-        let mut download = self.open(path).await?;
-        let mut bytes = BytesMut::new();
-        while let Some(piece) = download.next().await? {
-            bytes.extend_from_slice(&piece);
-        }
-        Ok(bytes.freeze())
+        let id = self.id().await?;
+        self.contree.client().read_file(id, path.as_ref()).await
     }
 
     /// Writes a file to this machine, and returns its size. It appears under its name when it is
-    /// whole; until then it has `.part` behind it.
+    /// whole; until then it has `.part` behind it. It is begun anew when the connection breaks.
     ///
     /// # Errors
     /// As [`Image::open`]; [`Error::Save`] when it cannot be written.
@@ -61,7 +56,9 @@ impl Image {
         path: impl AsRef<str>,
         to: impl AsRef<Path>,
     ) -> Result<u64, Error> {
-        save(self.open(path).await?, to.as_ref()).await
+        let id = self.id().await?;
+        let client = self.contree.client();
+        client.save_file(id, path.as_ref(), to.as_ref()).await
     }
 
     /// A file or folder as a tar archive, piece by piece.
@@ -82,7 +79,9 @@ impl Image {
         path: impl AsRef<str>,
         to: impl AsRef<Path>,
     ) -> Result<u64, Error> {
-        save(self.archive(path).await?, to.as_ref()).await
+        let id = self.id().await?;
+        let client = self.contree.client();
+        client.save_archive(id, path.as_ref(), to.as_ref()).await
     }
 
     /// Lines that match, in files of the image.
@@ -106,56 +105,5 @@ impl Image {
     pub async fn grep(&self, query: &GrepQuery) -> Result<GrepResult, Error> {
         let id = self.id().await?;
         self.contree.client().grep(id, query).await
-    }
-}
-
-async fn save(mut download: Download, to: &Path) -> Result<u64, Error> {
-    let unwritable = |source| Error::Save {
-        path: to.to_owned(),
-        source,
-    };
-    let part = Part::beside(to);
-    let mut file = tokio::fs::File::create(&part.path)
-        .await
-        .map_err(unwritable)?;
-    let mut size = 0;
-    while let Some(piece) = download.next().await? {
-        file.write_all(&piece).await.map_err(unwritable)?;
-        size += piece.len() as u64;
-    }
-    file.flush().await.map_err(unwritable)?;
-    drop(file);
-    part.becomes(to).map_err(unwritable)?;
-    Ok(size)
-}
-
-/// A file that is not whole. It goes when nothing becomes of it.
-struct Part {
-    path: PathBuf,
-    is_whole: bool,
-}
-
-impl Part {
-    fn beside(path: &Path) -> Self {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".part");
-        Self {
-            path: name.into(),
-            is_whole: false,
-        }
-    }
-
-    fn becomes(mut self, path: &Path) -> std::io::Result<()> {
-        std::fs::rename(&self.path, path)?;
-        self.is_whole = true;
-        Ok(())
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if !self.is_whole {
-            let _ = std::fs::remove_file(&self.path);
-        }
     }
 }

@@ -1,5 +1,8 @@
 //! Looking into images without running them.
 
+use std::path::Path;
+
+use bytes::Bytes;
 use contree_api::image::{Image, ImageRef};
 use contree_api::inspect::{DirectoryList, GrepQuery, GrepResult};
 use contree_api::{ImageId, Tag};
@@ -77,9 +80,29 @@ impl Client {
     /// # Errors
     /// [`Error`]; 404 when there is no such path, 422 when it is no file.
     pub async fn download(&self, id: ImageId, path: &str) -> Result<Download, Error> {
-        let call = Call::get(format!("/inspect/{id}/download")).query("path", path);
-        let response = self.response(&call).await?;
-        Ok(Download::new(self, &call, response))
+        let call = download_call(id, path);
+        self.again(&call, || self.begun(&call)).await
+    }
+
+    /// The same, whole and in memory. It is begun anew when the connection breaks.
+    ///
+    /// # Errors
+    /// As [`Client::download`].
+    pub async fn read_file(&self, id: ImageId, path: &str) -> Result<Bytes, Error> {
+        let call = download_call(id, path);
+        self.again(&call, || async { self.begun(&call).await?.bytes().await })
+            .await
+    }
+
+    /// The same, into a file of this machine, as [`Download::save`]. It is begun anew when the
+    /// connection breaks.
+    ///
+    /// # Errors
+    /// As [`Client::download`] and [`Download::save`].
+    pub async fn save_file(&self, id: ImageId, path: &str, to: &Path) -> Result<u64, Error> {
+        let call = download_call(id, path);
+        self.again(&call, || async { self.begun(&call).await?.save(to).await })
+            .await
     }
 
     /// `HEAD /inspect/{uuid}/download`: whether there is a file.
@@ -106,9 +129,19 @@ impl Client {
     /// # Errors
     /// [`Error`]; 404 when there is no such path, 422 when it is neither a file nor a folder.
     pub async fn archive(&self, id: ImageId, path: &str) -> Result<Download, Error> {
-        let call = Call::get(format!("/inspect/{id}/archive")).query("path", path);
-        let response = self.response(&call).await?;
-        Ok(Download::new(self, &call, response))
+        let call = archive_call(id, path);
+        self.again(&call, || self.begun(&call)).await
+    }
+
+    /// The same, into a file of this machine, as [`Download::save`]. It is begun anew when the
+    /// connection breaks.
+    ///
+    /// # Errors
+    /// As [`Client::archive`] and [`Download::save`].
+    pub async fn save_archive(&self, id: ImageId, path: &str, to: &Path) -> Result<u64, Error> {
+        let call = archive_call(id, path);
+        self.again(&call, || async { self.begun(&call).await?.save(to).await })
+            .await
     }
 
     /// The same, compressed with gzip where the server can: [`Download::is_gzip`] tells. The bytes
@@ -117,11 +150,14 @@ impl Client {
     /// # Errors
     /// As [`Client::archive`].
     pub async fn archive_gzip(&self, id: ImageId, path: &str) -> Result<Download, Error> {
-        let call = Call::get(format!("/inspect/{id}/archive"))
-            .query("path", path)
-            .accept_gzip();
-        let response = self.response(&call).await?;
-        Ok(Download::new(self, &call, response))
+        let call = archive_call(id, path).accept_gzip();
+        self.again(&call, || self.begun(&call)).await
+    }
+
+    /// One attempt at a download, up to its first byte.
+    async fn begun(&self, call: &Call) -> Result<Download, Error> {
+        let response = self.once(call).await?;
+        Ok(Download::new(self, call, response))
     }
 
     /// `GET /inspect/{uuid}/grep`: lines that match, in files of the image.
@@ -148,4 +184,12 @@ impl Client {
             .query("after", query.after);
         self.json(&call).await
     }
+}
+
+fn download_call(id: ImageId, path: &str) -> Call {
+    Call::get(format!("/inspect/{id}/download")).query("path", path)
+}
+
+fn archive_call(id: ImageId, path: &str) -> Call {
+    Call::get(format!("/inspect/{id}/archive")).query("path", path)
 }
