@@ -84,28 +84,13 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// Called by the loop when there are letters.
     fn __call__(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let letters = slf.borrow_mut().letters();
-        for (number, answer) in letters {
-            let Some(future) = slf.borrow_mut().futures.remove(&number) else {
-                continue;
-            };
-            let future = future.bind(py);
-            // Cancelled, and its letter was under way.
-            if future
-                .call_method0(pyo3::intern!(py, "done"))?
-                .is_truthy()?
-            {
-                continue;
+        let mut letters = slf.borrow_mut().letters().into_iter();
+        while let Some(letter) = letters.next() {
+            // A handler of a signal may raise here, between any two letters.
+            if let Err(error) = settle(slf, letter) {
+                slf.borrow().put_back(letters);
+                return Err(error);
             }
-            let result = match answer {
-                Some(answer) => answer(py),
-                None => Err(given_up()),
-            };
-            match result {
-                Ok(value) => future.call_method1(pyo3::intern!(py, "set_result"), (value,)),
-                Err(error) => future.call_method1(pyo3::intern!(py, "set_exception"), (error,)),
-            }?;
         }
         Ok(())
     }
@@ -122,6 +107,12 @@ impl Inbox {
 }
 
 impl Inbox {
+    fn put_back(&self, letters: impl Iterator<Item = Letter>) {
+        if let Some(post) = self.post.get() {
+            letters.for_each(|letter| post.put(letter));
+        }
+    }
+
     fn letters(&mut self) -> Vec<Letter> {
         let Some(post) = self.post.get() else {
             return Vec::new();
@@ -133,12 +124,34 @@ impl Inbox {
     }
 }
 
+/// Completes the future that a letter is for.
+fn settle(inbox: &Bound<'_, Inbox>, (number, answer): Letter) -> PyResult<()> {
+    let py = inbox.py();
+    let Some(future) = inbox.borrow_mut().futures.remove(&number) else {
+        return Ok(());
+    };
+    let future = future.bind(py);
+    // Cancelled, and its letter was under way.
+    if future
+        .call_method0(pyo3::intern!(py, "done"))?
+        .is_truthy()?
+    {
+        return Ok(());
+    }
+    match answer.map_or_else(|| Err(given_up()), |answer| answer(py)) {
+        Ok(value) => future.call_method1(pyo3::intern!(py, "set_result"), (value,))?,
+        Err(error) => future.call_method1(pyo3::intern!(py, "set_exception"), (error,))?,
+    };
+    Ok(())
+}
+
 /// A future of the running event loop, and the right to complete it.
 pub(crate) fn future(py: Python<'_>) -> PyResult<(Py<PyAny>, Ticket)> {
     static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let event_loop = RUNNING_LOOP
         .import(py, "asyncio", "get_running_loop")?
         .call0()?;
+    let future = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
     let inbox = inbox(&event_loop)?;
     let mut inbox = inbox.borrow_mut();
     let Some(post) = inbox.post.get().map(Arc::clone) else {
@@ -146,7 +159,6 @@ pub(crate) fn future(py: Python<'_>) -> PyResult<(Py<PyAny>, Ticket)> {
             "the event loop is of another process",
         ));
     };
-    let future = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
     let number = inbox.next;
     inbox.next += 1;
     inbox.futures.insert(number, future.clone().unbind());

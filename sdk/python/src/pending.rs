@@ -134,7 +134,8 @@ impl Pending {
     /// The task that awaits is cancelled: the work is dropped.
     #[pyo3(signature = (*exception))]
     fn throw(slf: &Bound<'_, Self>, exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        drop(slf.borrow_mut().take());
+        let state = slf.borrow_mut().take();
+        drop(state);
         let kind = exception.get_item(0)?;
         // An exception; or, from Pythons before 3.12, its class and perhaps the exception.
         let given = match exception.get_item(1) {
