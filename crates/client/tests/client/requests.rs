@@ -1,19 +1,9 @@
-//! The client against small servers that misbehave in every way that real ones and the networks
-//! before them do.
+//! Single requests and streams.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
-)]
-
-use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use contree_api::OperationId;
@@ -21,84 +11,10 @@ use contree_api::image::ImageRef;
 use contree_api::instance::InstanceSpawnRequest;
 use contree_client::{Client, Config, Error, ImageFilter, RetryPolicy, UploadStep};
 
+use crate::fake::{Fake, error};
+
 const OPERATION: &str = "01900000-0000-7000-8000-000000000001";
-const IMAGE: &str = "eb1ea259-fac9-5a79-9ffd-000000000001";
-
-/// A request as the fake saw it.
-#[derive(Debug, Clone)]
-struct Seen {
-    line: String,
-    headers: Vec<(String, String)>,
-    body: Bytes,
-}
-
-impl Seen {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// A server that gives its answers in order, whatever is asked, and remembers what was.
-struct Fake {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Fake {
-    async fn start(answers: Vec<Response>) -> Self {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
-        let log = Arc::clone(&seen);
-        let app = Router::new().fallback(move |request: Request| async move {
-            let (parts, body) = request.into_parts();
-            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-            log.lock().unwrap().push(Seen {
-                line: format!("{} {}", parts.method, parts.uri),
-                headers: parts
-                    .headers
-                    .iter()
-                    .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-                    .collect(),
-                body,
-            });
-            let answer = answers.lock().unwrap().pop_front();
-            answer.unwrap_or_else(|| error(418, "the test has no more answers"))
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { address, seen }
-    }
-
-    fn client(&self) -> Client {
-        let mut config = Config::new(format!("http://{}/some/prefix/", self.address), "secret");
-        config.project = Some("mine".into());
-        config.user_agent = "test/1".into();
-        config.retry.delays = vec![Duration::ZERO];
-        Client::new(config).unwrap()
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.seen
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|seen| seen.line.clone())
-            .collect()
-    }
-
-    fn seen(&self, index: usize) -> Seen {
-        self.seen.lock().unwrap()[index].clone()
-    }
-}
-
-fn error(status: u16, message: &str) -> Response {
-    let body = serde_json::json!({ "error": message, "status": status }).to_string();
-    (StatusCode::from_u16(status).unwrap(), body).into_response()
-}
+pub(crate) const IMAGE: &str = "eb1ea259-fac9-5a79-9ffd-000000000001";
 
 fn again_after(status: u16, seconds: &'static str) -> Response {
     let mut response = error(status, "later");
@@ -488,7 +404,7 @@ async fn one_process_is_followed_to_its_exit() {
     assert!(fake.lines()[0].ends_with("follow=1&spid=1"));
 }
 
-fn uploaded(sha256: &str, size: usize) -> Response {
+pub(crate) fn uploaded(sha256: &str, size: usize) -> Response {
     let body = format!(r#"{{"uuid":"{IMAGE}","sha256":"{sha256}","size":{size}}}"#);
     (StatusCode::CREATED, body).into_response()
 }
