@@ -5,9 +5,9 @@
 
 use contree_e2e::python::{self, Sdk, sdk_suite};
 use contree_e2e::rootfs::{self, Tiny};
-use contree_e2e::{Registry, Settings};
+use contree_e2e::{Registry, Server, Settings};
 
-use super::debian_server_with;
+use super::{debian_server, debian_server_with};
 
 const USER: &str = "someone";
 const PASSWORD: &str = "swordfish-2861";
@@ -15,6 +15,11 @@ const PASSWORD: &str = "swordfish-2861";
 #[tokio::test]
 async fn privileged_contree_sdk_published() {
     everyday(Sdk::Published).await;
+}
+
+#[tokio::test]
+async fn privileged_contree_sdk_ours() {
+    everyday(Sdk::Ours).await;
 }
 
 /// Everything public of the blocking and the asynchronous client.
@@ -49,12 +54,82 @@ async fn privileged_contree_sdk_examples() {
     let server = debian_server_with(allowed).await;
     server.import(&rootfs::tools(), "debian:tools").await;
     let update = std::env::var("UPDATE_GOLDEN").unwrap_or_default();
-    let published = python::sdk(Sdk::Published).join("bin/python");
-    let published = published.display().to_string();
-    let settings = [
+    let mut settings = vec![
         ("CONTREE_TEST_REGISTRY", registry.address()),
-        ("CONTREE_TEST_PYTHON_PUBLISHED", &published),
         ("UPDATE_GOLDEN", &update),
     ];
-    sdk_suite(Sdk::Published, "contree_sdk/examples", &server, &settings);
+    let pythons = Pythons::both();
+    settings.extend(pythons.settings());
+    sdk_suite(Sdk::Ours, "contree_sdk/examples", &server, &settings);
+}
+
+#[tokio::test]
+async fn privileged_contree_sdk_published_meets_faults() {
+    faults(Sdk::Published).await;
+}
+
+#[tokio::test]
+async fn privileged_contree_sdk_ours_meets_faults() {
+    faults(Sdk::Ours).await;
+}
+
+/// Servers and networks that do what they should not.
+async fn faults(sdk: Sdk) {
+    let server = debian_server().await;
+    let tiny = Tiny::new();
+    let narrow = Server::start(Settings::with(&["--max-upload-bytes", "16777216"]));
+    narrow.import(&tiny.tar(), "tiny:1").await;
+    let programs = std::env::var("CONTREE_TEST_BIN").expect("the programs under test are named");
+    let tiny = tiny.tar().display().to_string();
+    let settings = [
+        ("CONTREE_TEST_NARROW_URL", narrow.url()),
+        ("CONTREE_TEST_NARROW_TOKEN", &narrow.token()),
+        // For a server that the suite starts, kills and starts again.
+        ("CONTREE_TEST_BIN", &programs),
+        ("CONTREE_TEST_TINY", &tiny),
+    ];
+    sdk_suite(sdk, "contree_sdk/faults", &server, &settings);
+}
+
+/// Names, types, and the Pythons that the wheel is for.
+#[tokio::test]
+async fn privileged_contree_sdk_ours_is_what_it_says() {
+    let server = debian_server().await;
+    let wheel = std::env::var("CONTREE_TEST_WHEEL").expect("the wheel under test is named");
+    let pythons = Pythons::both();
+    let mut settings = vec![("CONTREE_TEST_WHEEL", wheel.as_str())];
+    settings.extend(pythons.settings());
+    sdk_suite(Sdk::Ours, "contree_sdk/shape", &server, &settings);
+}
+
+#[tokio::test]
+async fn privileged_many_runs_from_one_python() {
+    let server = debian_server().await;
+    sdk_suite(Sdk::Ours, "contree_sdk/many", &server, &[]);
+}
+
+/// The programs of both environments, for suites that compare them.
+struct Pythons {
+    published: String,
+    ours: String,
+}
+
+impl Pythons {
+    fn both() -> Self {
+        let program = |sdk| {
+            let folder = python::sdk(sdk);
+            folder.join("bin/python").display().to_string()
+        };
+        Self {
+            published: program(Sdk::Published),
+            ours: program(Sdk::Ours),
+        }
+    }
+
+    fn settings(&self) -> [(&'static str, &str); 2] {
+        [
+            ("CONTREE_TEST_PYTHON_PUBLISHED", &self.published),
+            ("CONTREE_TEST_PYTHON_OURS", &self.ours),
+        ]
+    }
 }

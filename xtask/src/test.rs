@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use crate::build::{self, Profile};
 use crate::debian;
 use crate::programs::{self, cargo};
+use crate::python;
 
 /// Which tests.
 #[derive(clap::Args)]
@@ -47,6 +48,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ])?;
         settings.push(("CONTREE_TEST_ROOTFS", debian::rootfs()?));
         settings.push(("CONTREE_TEST_TOOLS", debian::tools()?));
+        settings.push(("CONTREE_TEST_WHEEL", python::wheel(Profile::Dev)?));
     }
     // One feature set for programs and tests: the runner below finds everything built.
     programs::run(cargo().args(["build", "--locked", "--workspace", "--bins", "--tests"]))?;

@@ -1,10 +1,13 @@
 """Both forms of the SDK behind one way to call it.
 
 The blocking and the asynchronous client have the same methods. Tests are written once:
-`sdk.of(…)` is the value of any call, `sdk.done(…)` the image after a prepared run.
+`sdk.of(…)` is the value of any call, `sdk.done(…)` the image after a prepared run, `sdk.items(…)` all
+that can be iterated over, and `sdk.each(…)` the same while it comes.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from contree_sdk.config import ContreeConfig
@@ -27,6 +30,9 @@ class Blocking:
     def items(self, iterable: Any) -> list[Any]:
         return list(iterable)
 
+    def each(self, iterable: Any) -> Iterator[Any]:
+        return iter(iterable)
+
     def close(self) -> None:
         """Its event loop is shared by all, in the background."""
 
@@ -48,6 +54,12 @@ class Asynchronous:
             return [item async for item in iterable]
 
         return self.of(collect())
+
+    def each(self, iterable: Any) -> Iterator[Any]:
+        iterator = aiter(iterable)
+        with suppress(StopAsyncIteration):
+            while True:
+                yield self.of(anext(iterator))
 
     def close(self) -> None:
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())

@@ -27,7 +27,7 @@ def main() -> None:
         interpreter=["sh", "-c"],
         timeout=30,
     )
-    model = DeterministicModel(
+    model = DeterministicModel(  # type: ignore[no-untyped-call]
         outputs=[
             step('echo "$GREETING" > greeting; pwd'),
             step("cat greeting absent"),

@@ -27,7 +27,7 @@ async def main() -> None:
     print(await made.read("/out/logs/first"))
     with tempfile.TemporaryDirectory() as folder:
         path = await made.download("/out/report", Path(folder) / "report")
-        print(Path(folder, "report").read_text(), path is not None)
+        print(path.name, Path(folder, "report").read_text())
 
 
 asyncio.run(main())

@@ -26,7 +26,7 @@ def main() -> None:
     print(made.read("/out/logs/first"))
     with tempfile.TemporaryDirectory() as folder:
         path = made.download("/out/report", Path(folder) / "report")
-        print(Path(folder, "report").read_text(), path is not None)
+        print(path.name, Path(folder, "report").read_text())
 
 
 main()

@@ -38,6 +38,10 @@ class Door:
         """Puts this in the way of every request that matches."""
         self._faults.append((re.compile(request), [fault], True))
 
+    def forget(self) -> None:
+        """Takes everything out of the way again."""
+        self._faults.clear()
+
     def count(self, request: str) -> int:
         """How many requests came that match."""
         return sum(re.match(request, seen) is not None for seen in self.seen)
@@ -77,6 +81,9 @@ class Door:
         finally:
             with self._lock:
                 self._open.discard(client)
+            # Another thread may be reading it, and would keep it open.
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
             client.close()
 
     def _fault(self, line: str) -> Fault:
