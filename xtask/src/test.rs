@@ -2,7 +2,8 @@
 //!
 //! Tests named `privileged_*` need root: they make namespaces, mounts and firewall rules, or
 //! start a server that does. The runner's settings (.config/nextest.toml) start the others
-//! first, so that a simple mistake shows early.
+//! first, so that a simple mistake shows early. The examples of the Rust SDK's documentation come
+//! last.
 
 use std::fs;
 use std::path::PathBuf;
@@ -56,8 +57,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         settings.push(("CONTREE_TEST_BIN", programs_for_tests()?));
     }
     let mut runner = runner(args);
-    runner.envs(settings);
-    programs::run(&mut runner)
+    runner.envs(settings.iter().cloned());
+    programs::run(&mut runner)?;
+    if args.unprivileged || args.filter.is_some() {
+        return Ok(());
+    }
+    // The examples of the Rust SDK's documentation run against a real server; nextest does not
+    // know them.
+    let mut examples = cargo();
+    examples.args(["test", "--doc", "--locked", "-p", "contree-client"]);
+    programs::run(examples.envs(settings))
 }
 
 /// A folder with `contree` and the static `contree-sandbox`. Apart from target/debug, where
