@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::retry::{OnRetry, RetryPolicy};
 
-/// What a [`Client`] is made from.
+/// What a [`Client`](crate::Client) is made from.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
