@@ -316,7 +316,7 @@ async fn privileged_a_session_goes_on_branches_and_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn privileged_a_thousand_runs_of_one_connection_all_end() {
+async fn privileged_many_runs_of_one_connection_all_end() {
     let (_server, contree) = server().await;
     let image = contree.image("tag:debian");
     let runs = (0..1_000).map(|number| {
