@@ -17,7 +17,7 @@ use crate::launch::{Launch, Start};
 use crate::pending::Pending;
 use crate::process::{self, PerProcess};
 use crate::run::Run;
-use crate::spawn::Spawn;
+use crate::spawn::{Spawn, send_bytes};
 
 /// Longest silence of an event stream. Servers send a comment every five seconds.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -249,7 +249,7 @@ impl Client {
 
     fn upload_bytes(&self, py: Python<'_>, data: Vec<u8>) -> PyResult<Pending> {
         self.ask(py, async move |contree| {
-            let file = contree.client().upload_bytes(data.into()).await?;
+            let file = send_bytes(contree.client(), data).await?;
             Ok((file.uuid.to_string(), file.sha256, file.size))
         })
     }

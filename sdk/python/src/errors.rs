@@ -61,7 +61,7 @@ impl Failure {
 
     /// A local file that could not be written.
     pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
-        Self::Client(Error::File {
+        Self::Client(Error::Save {
             path: path.to_owned(),
             source,
         })
@@ -115,14 +115,16 @@ fn client_exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let fields = PyDict::new(py);
     match error {
         // Python chooses the class by the number: FileNotFoundError, PermissionError.
-        Error::File { path, source } => Ok(match source.raw_os_error() {
-            Some(number) => {
-                let text = source.to_string();
-                let text = text.split(" (os error").next().unwrap_or_default();
-                PyOSError::new_err((number, text.to_owned(), path.clone()))
-            }
-            None => PyOSError::new_err(whole_story(error)),
-        }),
+        Error::File { path, source } | Error::Save { path, source } => {
+            Ok(match source.raw_os_error() {
+                Some(number) => {
+                    let text = source.to_string();
+                    let text = text.split(" (os error").next().unwrap_or_default();
+                    PyOSError::new_err((number, text.to_owned(), path.clone()))
+                }
+                None => PyOSError::new_err(whole_story(error)),
+            })
+        }
         Error::Status {
             status,
             message,

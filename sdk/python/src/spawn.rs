@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use contree_client::api::FileId;
+use contree_client::api::file::FileResponse;
 use contree_client::api::instance::{
     AttachedFile, EnvMap, ExecSpec, InstanceSpawnRequest, Networking, ResourceLimits,
 };
 use contree_client::api::stream::{ClosableStreamRepr, encode};
-use contree_client::{Client, Contree};
+use contree_client::{Client, Contree, Error};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use pyo3::prelude::*;
 
@@ -17,6 +18,9 @@ use crate::errors::Failure;
 
 /// Files that are sent at once.
 const UPLOADS: usize = 8;
+
+/// Bytes that are sent unasked.
+const LITTLE: usize = 64 * 1024;
 
 /// The arguments of `Client.spawn`.
 #[derive(FromPyObject)]
@@ -126,9 +130,17 @@ async fn upload(
 
 async fn send(client: &Client, source: Source) -> Result<FileId, Failure> {
     Ok(match source {
-        Source::Bytes(bytes) => client.upload_bytes(bytes.into()).await?.uuid,
+        Source::Bytes(bytes) => send_bytes(client, bytes).await?.uuid,
         Source::Path(path) => client.ensure_file(&path, |_| {}).await?.file.uuid,
     })
+}
+
+/// Content from memory. To ask whether it is there takes as long as to send a little.
+pub(crate) async fn send_bytes(client: &Client, bytes: Vec<u8>) -> Result<FileResponse, Error> {
+    if bytes.len() > LITTLE {
+        return Ok(client.ensure_bytes(bytes.into()).await?.file);
+    }
+    client.upload_bytes(bytes.into()).await
 }
 
 /// The arguments of `Run.exec`.
