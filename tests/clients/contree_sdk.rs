@@ -91,6 +91,13 @@ async fn faults(sdk: Sdk) {
     sdk_suite(sdk, "contree_sdk/faults", &server, &settings);
 }
 
+/// What the published package does not have.
+#[tokio::test]
+async fn privileged_contree_sdk_ours_does_more() {
+    let server = debian_server().await;
+    sdk_suite(Sdk::Ours, "contree_sdk/beyond", &server, &[]);
+}
+
 /// Names, types, and the Pythons that the wheel is for.
 #[tokio::test]
 async fn privileged_contree_sdk_ours_is_what_it_says() {
