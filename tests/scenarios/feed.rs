@@ -233,6 +233,45 @@ async fn privileged_a_project_hears_of_its_own_operations_alone() {
     assert_eq!(their_feed.operation().await, imports[1]);
 }
 
+/// A token's feed ends with the token; those of others come back.
+#[tokio::test]
+async fn privileged_a_feed_ends_with_its_token() {
+    let server = Server::start(Settings::default());
+    let admin = server.client();
+    let ours = Raw::new(&server);
+    let expiring = TokenCreate {
+        project: Some("default".to_owned()),
+        expires_in: Some(1),
+        ..TokenCreate::default()
+    };
+    let revoked = TokenCreate {
+        expires_in: None,
+        ..expiring.clone()
+    };
+    for request in [revoked, expiring] {
+        let token = admin.create_token(&request).await.expect("a token");
+        let theirs = ours.with(&token.token);
+        let mut feed = Feed::open(&theirs, "?ended=1").await;
+        let mut other = Feed::open(&ours, "?ended=1").await;
+        let is_revoked = request.expires_in.is_none();
+        if is_revoked {
+            let id = token.info.id;
+            admin.revoke_token(id).await.expect("it is revoked");
+        }
+        let (event, error) = feed.next().await.expect("a frame");
+        assert_eq!(event, "sse_error");
+        assert!(error.contains("the token"), "{error}");
+        assert_eq!(feed.next().await, None);
+        let again = theirs.request(Method::GET, "/v1/operations/events");
+        let again = again.send().await.expect("the server answers");
+        assert_eq!(again.status(), StatusCode::UNAUTHORIZED);
+        if is_revoked {
+            assert_eq!(other.next().await.expect("a frame").0, "sse_error");
+            Feed::open(&ours, "?ended=1").await;
+        }
+    }
+}
+
 /// It hears that it was too slow; others, and the operations, do not wait for it.
 #[tokio::test]
 async fn privileged_a_slow_reader_holds_nobody_up() {

@@ -77,6 +77,7 @@ impl Engine {
         }
         projects::close(self.records(), project, force).await?;
         self.known().forget_all();
+        self.feed().send_away();
         self.known_images().forget_all();
         self.remove_closed(project.id)
             .await
@@ -116,6 +117,7 @@ impl Engine {
     pub async fn revoke_token(&self, _: &Administrator, token: TokenId) -> Result<(), Error> {
         let revoked = tokens::revoke(self.records(), token).await;
         self.known().forget_all();
+        self.feed().send_away();
         revoked
     }
 

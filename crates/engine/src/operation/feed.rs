@@ -5,26 +5,36 @@
 //! it gets no more, reads what is left and hears that it was too slow. It comes back and asks for
 //! what it still wants to know.
 //!
+//! A reader may listen for as long as its token is good. So all are sent away when a token is revoked
+//! or a project removed, each when its token expires, and after [`LIFETIME`] in any case; whoever
+//! still may comes back.
+//!
 //! A change is put into words once for all readers, and not at all while its project has none:
 //! what an operation pays for the feed then is one look into an empty map.
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use contree_api::operation::OperationSummary;
 use contree_api::whoami::Permission;
-use contree_api::{ErrorKind, ProjectId};
+use contree_api::{ErrorKind, ProjectId, Timestamp};
 use futures_util::Stream;
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
 
 use super::shutting_down;
 use crate::{Engine, Error, Identity};
 
 /// Most bytes that wait for one reader: about 10,000 changes, ten seconds at 1,000 ends a second.
 const QUEUE: usize = 4 << 20;
+
+/// Longest life of a stream: a token that was revoked in the very moment in which its stream was
+/// opened hears no more after it.
+const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// One change, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +58,17 @@ struct State {
 #[derive(Debug)]
 struct Reader {
     queue: mpsc::UnboundedSender<OperationLine>,
-    /// Bytes in the queue.
-    waiting: Arc<AtomicUsize>,
+    account: Arc<Account>,
     only_ends: bool,
+}
+
+/// What a reader's two ends know of each other beside the queue.
+#[derive(Debug, Default)]
+struct Account {
+    /// Bytes in the queue.
+    waiting: AtomicUsize,
+    /// It is told no more because what its token may do has to be looked at again.
+    sent_away: AtomicBool,
 }
 
 impl Reader {
@@ -61,7 +79,7 @@ impl Reader {
     /// False when it can be told no more: it has gone, or the queue is full.
     fn tell(&self, line: OperationLine) -> bool {
         let size = line.json.len();
-        let before = self.waiting.fetch_add(size, Ordering::Relaxed);
+        let before = self.account.waiting.fetch_add(size, Ordering::Relaxed);
         before + size <= QUEUE && self.queue.send(line).is_ok()
     }
 }
@@ -102,12 +120,12 @@ impl Feed {
 
     fn subscribe(&self, project: ProjectId, only_ends: bool) -> OperationFeed {
         let (queue, lines) = mpsc::unbounded_channel();
-        let waiting = Arc::<AtomicUsize>::default();
+        let account = Arc::<Account>::default();
         let mut state = self.lock();
         if !state.closed {
             let reader = Reader {
                 queue,
-                waiting: Arc::clone(&waiting),
+                account: Arc::clone(&account),
                 only_ends,
             };
             state.readers.entry(project).or_default().push(reader);
@@ -115,9 +133,10 @@ impl Feed {
         drop(state);
         OperationFeed {
             lines,
-            waiting,
+            account,
             feed: self.clone(),
             project,
+            until: None,
             has_ended: false,
         }
     }
@@ -129,10 +148,22 @@ impl Feed {
         state.readers.clear();
     }
 
+    /// Ends all streams that are open. Those who may still listen come back.
+    pub(crate) fn send_away(&self) {
+        let mut state = self.lock();
+        for reader in state.readers.values().flatten() {
+            reader.account.sent_away.store(true, Ordering::Relaxed);
+        }
+        state.readers.clear();
+    }
+
     /// Why a stream ended that was not meant to.
-    fn reason(&self) -> Error {
+    fn reason(&self, account: &Account) -> Error {
         if self.lock().closed {
             return shutting_down();
+        }
+        if account.sent_away.load(Ordering::Relaxed) {
+            return come_back();
         }
         Error::new(
             ErrorKind::Unavailable,
@@ -153,14 +184,24 @@ impl Feed {
     }
 }
 
+fn come_back() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "what the token may do has to be looked at again; open the stream again, then ask for the \
+         operations that are still waited for",
+    )
+}
+
 /// The changes of a project's operations from the moment that it was made. Ends with an error:
-/// `Unavailable`, when its reader is too slow or the engine shuts down.
+/// `Unavailable`, when its reader is too slow, its token has to be looked at again, or the engine
+/// shuts down.
 #[derive(Debug)]
 pub struct OperationFeed {
     lines: mpsc::UnboundedReceiver<OperationLine>,
-    waiting: Arc<AtomicUsize>,
+    account: Arc<Account>,
     feed: Feed,
     project: ProjectId,
+    until: Option<Pin<Box<Sleep>>>,
     has_ended: bool,
 }
 
@@ -172,11 +213,19 @@ impl Stream for OperationFeed {
         if this.has_ended {
             return Poll::Ready(None);
         }
+        if let Some(until) = &mut this.until
+            && until.as_mut().poll(cx).is_ready()
+        {
+            this.has_ended = true;
+            return Poll::Ready(Some(Err(come_back())));
+        }
         let Some(line) = ready!(this.lines.poll_recv(cx)) else {
             this.has_ended = true;
-            return Poll::Ready(Some(Err(this.feed.reason())));
+            return Poll::Ready(Some(Err(this.feed.reason(&this.account))));
         };
-        this.waiting.fetch_sub(line.json.len(), Ordering::Relaxed);
+        this.account
+            .waiting
+            .fetch_sub(line.json.len(), Ordering::Relaxed);
         Poll::Ready(Some(Ok(line)))
     }
 }
@@ -201,7 +250,14 @@ impl Engine {
         only_ends: bool,
     ) -> Result<OperationFeed, Error> {
         identity.require(Permission::List)?;
-        Ok(self.feed().subscribe(identity.project_id, only_ends))
+        let left = identity.expires_at.map(|at| {
+            let left = at.saturating_sub(Timestamp::now().as_micros() / 1_000_000);
+            Duration::from_secs(left.try_into().unwrap_or(0))
+        });
+        let mut feed = self.feed().subscribe(identity.project_id, only_ends);
+        let until = left.unwrap_or(LIFETIME).min(LIFETIME);
+        feed.until = Some(Box::pin(tokio::time::sleep(until)));
+        Ok(feed)
     }
 }
 
@@ -309,6 +365,22 @@ mod tests {
         assert!(slow.next().now_or_never().unwrap().is_none());
         let last = tell(&feed, project, OperationStatus::Success);
         assert_eq!(read(&mut quick), [last]);
+    }
+
+    #[test]
+    fn sending_away_ends_those_that_are_open_only() {
+        let feed = Feed::default();
+        let project = ProjectId::new();
+        let mut before = feed.subscribe(project, false);
+        tell(&feed, project, OperationStatus::Success);
+        feed.send_away();
+        let mut after = feed.subscribe(project, false);
+        let told = tell(&feed, project, OperationStatus::Failed);
+        assert!(before.next().now_or_never().unwrap().unwrap().is_ok());
+        let error = before.next().now_or_never().unwrap().unwrap().unwrap_err();
+        assert!(error.message().contains("the token"), "{error}");
+        assert!(before.next().now_or_never().unwrap().is_none());
+        assert_eq!(read(&mut after), [told]);
     }
 
     #[test]
