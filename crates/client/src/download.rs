@@ -69,7 +69,8 @@ impl Download {
     }
 
     /// Writes all that is to come to a file of this machine, and returns its size. It appears under
-    /// its name when it is whole; until then it has `.part` behind it.
+    /// its name when it is whole; until then it has `.part` behind it. What is there already and is
+    /// no plain file (a link, a device, a pipe) is written to instead of being replaced.
     ///
     /// # Errors
     /// As [`Download::next`]; [`Error::Save`] when the file cannot be written.
@@ -78,10 +79,12 @@ impl Download {
             path: to.to_owned(),
             source,
         };
-        let part = Part::beside(to);
-        let mut file = tokio::fs::File::create(&part.path)
+        let is_other = tokio::fs::symlink_metadata(to)
             .await
-            .map_err(unwritable)?;
+            .is_ok_and(|there| !there.is_file());
+        let part = (!is_other).then(|| Part::beside(to));
+        let path = part.as_ref().map_or(to, |part| &part.path);
+        let mut file = tokio::fs::File::create(path).await.map_err(unwritable)?;
         let mut size = 0;
         while let Some(piece) = self.next().await? {
             file.write_all(&piece).await.map_err(unwritable)?;
@@ -89,7 +92,9 @@ impl Download {
         }
         file.flush().await.map_err(unwritable)?;
         drop(file);
-        part.becomes(to).map_err(unwritable)?;
+        if let Some(part) = part {
+            part.becomes(to).map_err(unwritable)?;
+        }
         Ok(size)
     }
 }

@@ -506,7 +506,8 @@ async fn a_download_that_is_cut_is_an_error() {
 async fn a_whole_file_is_begun_anew_when_it_breaks_off() {
     let whole = || "all of it".into_response();
     let cut = || broken("all").into_response();
-    let fake = Fake::start(vec![cut(), whole(), cut(), whole(), error(404, "none")]).await;
+    let answers = vec![cut(), whole(), cut(), whole(), error(404, "none"), whole()];
+    let fake = Fake::start(answers).await;
     let client = fake.client();
     let image = IMAGE.parse().unwrap();
     let read = client.read_file(image, "/a").await.unwrap();
@@ -519,6 +520,15 @@ async fn a_whole_file_is_begun_anew_when_it_breaks_off() {
     let missing = client.save_archive(image, "/b", &to);
     assert!(missing.await.unwrap_err().is_not_found());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    // A link stays one; only what it leads to is written.
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("c", &link).unwrap();
+    assert_eq!(client.save_file(image, "/c", &link).await.unwrap(), 9);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(
+        std::fs::read(folder.path().join("c")).unwrap(),
+        b"all of it"
+    );
 }
 
 #[tokio::test]
