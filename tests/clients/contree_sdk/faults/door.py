@@ -31,7 +31,7 @@ class Door:
         threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
 
     def put(self, request: str, *faults: Fault) -> None:
-        """Puts these, each once, in the way of requests that match (`METHOD PATH`, from its start)."""
+        """Puts these, each once, in the way of requests that match: a start of `METHOD PATH`."""
         self._faults.append((re.compile(request), list(faults), False))
 
     def keep(self, request: str, fault: Fault) -> None:

@@ -74,7 +74,7 @@ def test_the_feed_breaks_within_what_it_tells(through, door, end):
 
 
 def test_the_feed_never_begins(through, door):
-    # (That a feed falls silent later is tested with the Rust SDK, where the wait for it can be set.)
+    # That a feed falls silent later is tested with the Rust SDK, where its bound can be set.
     door.put(FEED, silent)
     result_comes(through(transport_timeout=1), door)
 

@@ -1,7 +1,6 @@
 """A thousand runs at once from one process, which may have no more than 1,024 files open."""
 
 import asyncio
-import gc
 import os
 import resource
 import threading
@@ -62,11 +61,9 @@ async def test_a_thousand_at_once(config):
     most = 0
     await asyncio.gather(*(run(number) for number in range(100)))
     assert most <= again
-    del client, image
-    gc.collect()
 
 
-async def test_most_of_a_thousand_are_cancelled(config):
+async def test_hundreds_are_cancelled(config):
     client = Contree(config)
     image = await client.images.use(DEBIAN)
     kept = [asyncio.ensure_future(image.run("echo", args=[str(n)])) for n in range(20)]

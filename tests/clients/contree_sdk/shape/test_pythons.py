@@ -1,4 +1,4 @@
-"""One wheel for every Python from 3.10 on: it is installed and does a run with each that is here."""
+"""One wheel for every Python from 3.10 on: each that is here installs it and runs with it."""
 
 import os
 import re
