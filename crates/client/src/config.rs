@@ -17,8 +17,9 @@ pub struct Config {
     pub project: Option<String>,
     /// Sent as `User-Agent`. Default `contree-client/VERSION`.
     pub user_agent: String,
-    /// From sending a request to the end of its answer. Event streams, uploads and downloads are
-    /// bounded by [`Config::idle_timeout`] instead. Default 300 seconds.
+    /// From sending a request to the head of its answer, and then longest silence until its end.
+    /// Event streams, uploads and downloads are bounded by [`Config::idle_timeout`] instead. Default
+    /// 300 seconds.
     pub timeout: Duration,
     /// Until a connection is there. Default 10 seconds.
     pub connect_timeout: Duration,

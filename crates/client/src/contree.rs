@@ -8,7 +8,7 @@ use contree_api::instance::InstanceSpawnRequest;
 use contree_api::operation::OperationSummary;
 
 use crate::image::{ImageName, ImportBuilder, Source};
-use crate::wait::Waiter;
+use crate::wait::{Origin, Waiter};
 use crate::{
     Client, Config, Error, Image, ImageFilter, List, Operation, OperationFilter, Run, Session,
 };
@@ -126,7 +126,7 @@ impl Contree {
     /// An operation that is there already. Nothing is asked yet.
     #[must_use]
     pub fn operation(&self, id: OperationId) -> Operation {
-        Operation::new(self.clone(), id, None)
+        Operation::new(self.clone(), id, Origin::Elsewhere)
     }
 
     /// A run that is there already. Nothing is asked yet.
@@ -143,7 +143,11 @@ impl Contree {
     pub async fn spawn(&self, request: &InstanceSpawnRequest) -> Result<Operation, Error> {
         let (_interest, mark) = self.waiter.expect();
         let started = self.client().spawn(request).await?;
-        Ok(Operation::new(self.clone(), started.uuid, mark))
+        Ok(Operation::new(
+            self.clone(),
+            started.uuid,
+            Origin::Here(mark),
+        ))
     }
 
     /// Starts an import as the API words it. A server that is busy is waited for, as with
@@ -154,6 +158,10 @@ impl Contree {
     pub async fn import(&self, request: &ImageImportRequest) -> Result<Operation, Error> {
         let (_interest, mark) = self.waiter.expect();
         let started = self.client().import_image(request).await?;
-        Ok(Operation::new(self.clone(), started.uuid, mark))
+        Ok(Operation::new(
+            self.clone(),
+            started.uuid,
+            Origin::Here(mark),
+        ))
     }
 }

@@ -49,6 +49,8 @@ pub enum Error {
     Connect {
         /// Scheme, host and port.
         url: String,
+        /// Method and path.
+        request: String,
         /// Why.
         #[source]
         source: Cause,

@@ -163,8 +163,7 @@ impl Client {
             None
         };
         let response = self.once(call).await?;
-        self.within(call, read_body(response, MAX_ANSWER_BYTES, call))
-            .await
+        self.read_body(call, response, MAX_ANSWER_BYTES).await
     }
 
     /// One attempt, with the answer's JSON.
@@ -278,7 +277,7 @@ impl Client {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| parse_retry_after(value, jiff::Timestamp::now()));
         let body = self
-            .within(call, read_body(response, MAX_ERROR_BYTES, call))
+            .read_body(call, response, MAX_ERROR_BYTES)
             .await
             .unwrap_or_default();
         Err(Error::Status {
@@ -307,6 +306,7 @@ impl Client {
         if source.is_connect() {
             Error::Connect {
                 url: self.shared.origin.clone(),
+                request: call.name(),
                 source: source.into(),
             }
         } else {
@@ -327,27 +327,30 @@ impl Client {
             })
         })
     }
+
+    /// The whole body. The bound is on silence: a large answer may take as long as it moves.
+    async fn read_body(
+        &self,
+        call: &Call,
+        mut response: Response,
+        limit: usize,
+    ) -> Result<Bytes, Error> {
+        let mut body = BytesMut::new();
+        loop {
+            let chunk = async { response.chunk().await.map_err(|e| call.broke(e)) };
+            let Some(chunk) = self.within(call, chunk).await? else {
+                return Ok(body.freeze());
+            };
+            if body.len() + chunk.len() > limit {
+                return Err(call.answer(&format!("it is larger than {limit} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
 }
 
 fn header(value: &str, what: &'static str) -> Result<HeaderValue, Error> {
     HeaderValue::from_str(value.trim()).map_err(|_| Error::Header { what })
-}
-
-async fn read_body(mut response: Response, limit: usize, call: &Call) -> Result<Bytes, Error> {
-    let mut body = BytesMut::new();
-    loop {
-        let chunk = response
-            .chunk()
-            .await
-            .map_err(|source| call.broke(source))?;
-        let Some(chunk) = chunk else {
-            return Ok(body.freeze());
-        };
-        if body.len() + chunk.len() > limit {
-            return Err(call.answer(&format!("it is larger than {limit} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
 }
 
 /// The server's sentence, or for answers that are not ours (a proxy's page) the status' name.

@@ -5,7 +5,7 @@ use std::fmt;
 use contree_api::OperationId;
 use contree_api::operation::OperationResponse;
 
-use crate::wait::Mark;
+use crate::wait::Origin;
 use crate::{Contree, Error, Follow};
 
 /// A run or an import that the server has accepted. Dropping it changes nothing on the server.
@@ -26,13 +26,16 @@ use crate::{Contree, Error, Follow};
 pub struct Operation {
     contree: Contree,
     id: OperationId,
-    /// Taken before it was started here; none: it may have ended long ago.
-    mark: Option<Mark>,
+    origin: Origin,
 }
 
 impl Operation {
-    pub(crate) const fn new(contree: Contree, id: OperationId, mark: Option<Mark>) -> Self {
-        Self { contree, id, mark }
+    pub(crate) const fn new(contree: Contree, id: OperationId, origin: Origin) -> Self {
+        Self {
+            contree,
+            id,
+            origin,
+        }
     }
 
     /// Its id.
@@ -56,7 +59,7 @@ impl Operation {
     /// # Errors
     /// [`Error`]; 404 when the project has no such operation.
     pub async fn wait(&self) -> Result<OperationResponse, Error> {
-        self.contree.waiter.wait(self.id, self.mark).await
+        self.contree.waiter.wait(self.id, self.origin).await
     }
 
     /// How it stands.

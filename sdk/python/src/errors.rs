@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use contree_client::Error;
-use contree_client::api::OperationId;
+use contree_client::api::{ErrorBody, OperationId};
+use contree_client::error::Refusal;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -120,7 +121,11 @@ fn client_exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
                 Some(number) => {
                     let text = source.to_string();
                     let text = text.split(" (os error").next().unwrap_or_default();
-                    PyOSError::new_err((number, text.to_owned(), path.clone()))
+                    PyOSError::new_err((
+                        number,
+                        text.to_owned(),
+                        path.to_string_lossy().into_owned(),
+                    ))
                 }
                 None => PyOSError::new_err(whole_story(error)),
             })
@@ -132,7 +137,7 @@ fn client_exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             ..
         } => {
             fields.set_item("status", status)?;
-            fields.set_item("error", message)?;
+            fields.set_item("error", words(refusal).unwrap_or(message))?;
             let request = request_info(py, &refusal.url, Some(&refusal.method))?;
             fields.set_item("request", request)?;
             let headers = PyDict::new(py);
@@ -149,8 +154,10 @@ fn client_exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             };
             make(py, class, &fields)
         }
-        Error::Connect { url, .. } => {
-            fields.set_item("request", request_info(py, url, None)?)?;
+        Error::Connect { url, request, .. } => {
+            let (method, path) = request.split_once(' ').unwrap_or(("GET", request));
+            let request = request_info(py, &format!("{url}{path}"), Some(method))?;
+            fields.set_item("request", request)?;
             let story = whole_story(error);
             if story.contains("timed out") {
                 fields.set_item("timeout_type", "connect")?;
@@ -186,6 +193,15 @@ fn client_exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             make(py, "ContreeTransportError", &fields)
         }
     }
+}
+
+/// What an answer says that is none of the server's, such as a proxy's page: its text as it is.
+fn words(refusal: &Refusal) -> Option<&str> {
+    if serde_json::from_slice::<ErrorBody>(&refusal.body).is_ok() {
+        return None;
+    }
+    let text = std::str::from_utf8(&refusal.body).ok()?;
+    (!text.is_empty()).then_some(text)
 }
 
 /// An error with everything below it, in one sentence.

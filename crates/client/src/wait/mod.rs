@@ -49,6 +49,15 @@ use tokio::time::Instant;
 
 use self::board::{Board, Notice};
 pub(crate) use self::board::{Interest, Mark};
+
+/// Where an operation was started that is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Origin {
+    /// Here, and what the board said before, if a connection was open.
+    Here(Option<Mark>),
+    /// Some other time: it may have ended long ago, or never have been.
+    Elsewhere,
+}
 use crate::events::MAX_FAILURES;
 use crate::feed::OperationFeed;
 use crate::retry::heals;
@@ -63,6 +72,9 @@ const ABSENT_FOR: Duration = Duration::from_secs(60);
 const OPENING: Duration = Duration::from_secs(10);
 /// As how many failures a silence counts, which takes so much longer than others.
 const SILENCE: u32 = 5;
+/// How often the server may say that it knows nothing of an operation which it has just accepted:
+/// where several answer for one, they learn of it one after the other.
+const MAX_UNKNOWN: u32 = 10;
 /// A connection that was there for this long did not fail: some proxies end all of them in time.
 const STEADY: Duration = Duration::from_secs(10);
 
@@ -103,8 +115,12 @@ impl Waiter {
     pub(crate) async fn wait(
         &self,
         id: OperationId,
-        mut mark: Option<Mark>,
+        origin: Origin,
     ) -> Result<OperationResponse, Error> {
+        let (mut mark, is_new) = match origin {
+            Origin::Here(mark) => (mark, true),
+            Origin::Elsewhere => (None, false),
+        };
         loop {
             let (mut place, is_off) = self.board.enlist(id, mark.take());
             if is_off {
@@ -113,15 +129,15 @@ impl Waiter {
             while let Some(notice) = place.told().await {
                 match notice {
                     Notice::Ask => {
-                        let answer = self.ask(id).await?;
+                        let answer = self.ask(id, is_new).await?;
                         if answer.summary.status.is_terminal() {
                             return Ok(answer);
                         }
                     }
-                    Notice::Ended => return self.result(id).await,
+                    Notice::Ended => return self.result(id, is_new).await,
                     Notice::Alone => {
                         drop(place);
-                        return self.alone(id).await;
+                        return self.alone(id, is_new).await;
                     }
                 }
             }
@@ -130,7 +146,7 @@ impl Waiter {
     }
 
     /// Asks once, as often as that takes.
-    async fn ask(&self, id: OperationId) -> Result<OperationResponse, Error> {
+    async fn ask(&self, id: OperationId, is_new: bool) -> Result<OperationResponse, Error> {
         let mut failures = 0;
         loop {
             let error = match self.client.operation_once(id).await {
@@ -138,7 +154,8 @@ impl Waiter {
                 Err(error) => error,
             };
             failures += 1;
-            if failures >= MAX_FAILURES || !heals(&error, true) {
+            let comes = is_new && error.is_not_found() && failures <= MAX_UNKNOWN;
+            if failures >= MAX_FAILURES || !(heals(&error, true) || comes) {
                 return Err(error);
             }
             self.pause(&error, failures).await;
@@ -146,9 +163,9 @@ impl Waiter {
     }
 
     /// The result of an operation that is known to have ended.
-    async fn result(&self, id: OperationId) -> Result<OperationResponse, Error> {
+    async fn result(&self, id: OperationId, is_new: bool) -> Result<OperationResponse, Error> {
         for failures in 1..MAX_FAILURES {
-            let answer = self.ask(id).await?;
+            let answer = self.ask(id, is_new).await?;
             if answer.summary.status.is_terminal() {
                 return Ok(answer);
             }
@@ -162,10 +179,10 @@ impl Waiter {
     }
 
     /// Waits by the operation's own event log.
-    async fn alone(&self, id: OperationId) -> Result<OperationResponse, Error> {
+    async fn alone(&self, id: OperationId, is_new: bool) -> Result<OperationResponse, Error> {
         let mut failures = 0;
         loop {
-            let answer = self.ask(id).await?;
+            let answer = self.ask(id, is_new).await?;
             if answer.summary.status.is_terminal() {
                 return Ok(answer);
             }

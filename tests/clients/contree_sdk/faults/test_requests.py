@@ -72,15 +72,9 @@ def marked(sdk, **settings):
     return run, times
 
 
-# Where ours is still to be mended: it fails in the same way, but says less of it, or waits less.
-LATER = pytest.mark.xfail(
-    OURS, reason="told less exactly than by the published package", strict=False
-)
-
 # --- no answer
 
 
-@LATER
 def test_no_server(through, door):
     sdk = through(**FEW_TRIES)
     image = sdk.of(sdk.client.images.use(DEBIAN))
@@ -106,7 +100,6 @@ def test_a_server_that_never_answers(through, door):
     assert raised.value.request.method == "GET"
 
 
-@LATER
 def test_an_answer_that_takes_long_but_comes(through, door):
     # The bound is on silence: all of it takes longer than that.
     sdk = through(transport_timeout=0.5, **FEW_TRIES)
@@ -161,7 +154,6 @@ def test_what_a_refusal_is(through, door, status, expected):
     ] == "17"
 
 
-@LATER
 def test_a_refusal_of_something_in_between(through, door):
     """A proxy's page is no JSON; it is the error as it is."""
     door.keep("GET", answered(502, "<h1>Bad gateway</h1>", Content_Type="text/html"))
@@ -280,7 +272,6 @@ def test_an_upload_that_breaks(through, door, tmp_path):
 # --- while a run goes on
 
 
-@LATER
 def test_a_run_whose_operation_is_not_there_yet(through, door):
     """A server of several machines may not know it everywhere at once."""
     door.put("GET /v1/operations/[0-9a-f-]{36}$", refused(404, "no such operation"))
