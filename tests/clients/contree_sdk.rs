@@ -107,6 +107,8 @@ async fn privileged_contree_sdk_ours_is_what_it_says() {
     let mut settings = vec![("CONTREE_TEST_WHEEL", wheel.as_str())];
     settings.extend(pythons.settings());
     sdk_suite(Sdk::Ours, "contree_sdk/shape", &server, &settings);
+    // The package's own tests, which need no server.
+    sdk_suite(Sdk::Ours, "../../sdk/python/tests", &server, &[]);
 }
 
 #[tokio::test]

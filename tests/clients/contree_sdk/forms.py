@@ -1,8 +1,8 @@
 """Both forms of the SDK behind one way to call it.
 
 The blocking and the asynchronous client have the same methods. Tests are written once:
-`sdk.of(…)` is the value of any call, `sdk.done(…)` the image after a prepared run, `sdk.items(…)` all
-that can be iterated over, and `sdk.each(…)` the same while it comes.
+`sdk.of(…)` is the value of any call, `sdk.done(…)` the image after a prepared run, `sdk.items(…)`
+all that can be iterated over, and `sdk.each(…)` the same while it comes.
 """
 
 import asyncio
