@@ -36,7 +36,8 @@ enum Command {
     Test(test::Args),
     /// Walk through the main job on this machine, showing each command and its output
     Quickstart(quickstart::Args),
-    /// Measure this machine and write target/bench/*.json
+    /// Measure this machine and write target/bench/*.json; `bench sdk` measures the SDKs beside the
+    /// published package, `bench start` the start of the command line
     Bench(bench::Args),
     /// Build the wheel of the Python SDK into target/wheels/release
     Python,
