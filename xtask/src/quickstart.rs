@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     server.stop(PATIENCE)?;
     println!("SIGTERM sent; it ended with exit code 0");
     drop(base);
-    how_to_go_on(&built.contree, &folder);
+    how_to_go_on(&built.contree, &folder, &url);
     Ok(())
 }
 
@@ -200,12 +200,17 @@ fn main_job(walk: &Walk, url: &str, folder: &Path, base: &BaseImage) -> anyhow::
     Ok(())
 }
 
-fn how_to_go_on(contree: &Path, folder: &Path) {
+fn how_to_go_on(contree: &Path, folder: &Path, url: &str) {
     title("How to go on");
     let contree = contree.display();
+    // The profile that the walk has saved is for this address.
+    let listen = match url.trim_start_matches("http://") {
+        DEFAULT_LISTEN => String::new(),
+        other => format!(" --listen {other}"),
+    };
     println!(
         "All of it is kept in {folder}. Start the server again in one terminal:\n\n    \
-         {contree} serve --data-dir {data}\n\n\
+         {contree} serve --data-dir {data}{listen}\n\n\
          and use it from another:\n\n    \
          export CONTREE_HOME={home}\n    \
          alias contree={contree}\n    \
