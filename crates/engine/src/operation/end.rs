@@ -137,10 +137,11 @@ impl Engine {
         live.finish(end.status);
         live.log.complete(completion(live, &end));
         self.live_set().remove(live.id);
-        live.ended.cancel();
+        // Before whoever stops the server hears that this has ended, and closes the feed.
         self.feed().tell(live.project, || {
             summary(live, &end, run_time(started_at, Some(finished_at)))
         });
+        live.ended.cancel();
     }
 
     /// What the next run is likely to ask for.
