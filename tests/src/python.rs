@@ -173,6 +173,8 @@ pub fn sdk_suite(sdk: Sdk, suite: &str, server: &Server, settings: &[(&str, &str
 fn suite_in(environment: &Path, suite: &str, server: &Server, settings: &[(&str, &str)]) {
     let python = environment.join("bin");
     let home = tempfile::tempdir().expect("a home for the suite");
+    // Of its own: in the folder that all share, suites that begin at once take away each other's.
+    let temporary = tempfile::tempdir().expect("a folder for the suite's temporary files");
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new(python.join("python"))
         .args([
@@ -184,6 +186,8 @@ fn suite_in(environment: &Path, suite: &str, server: &Server, settings: &[(&str,
             "-p",
             "no:cacheprovider",
         ])
+        .arg("--basetemp")
+        .arg(temporary.path().join("pytest"))
         .arg(clients().join(suite))
         .current_dir(home.path())
         .env_clear()

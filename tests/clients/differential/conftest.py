@@ -41,18 +41,20 @@ def walks(request, tmp_path_factory):
         for item in request.session.items
         if hasattr(item, "callspec") and "walked" in item.callspec.params
     ]
+    # Homes are made here: pytest does not make folders for several threads at once, it takes away what
+    # another has just begun.
     with ThreadPoolExecutor(max(6, 2 * (os.cpu_count() or 1))) as pool:
         yield {
             script.name: [
-                (way, pool.submit(walk, script, way, tmp_path_factory))
+                (way, pool.submit(walk, script, way, tmp_path_factory.mktemp("home")))
                 for way in WAYS[: 4 if script.in_turn else 2]
             ]
             for script in chosen
         }
 
 
-def walk(script, way, folders):
-    return Walker(script, way, folders.mktemp("home")).walk()
+def walk(script, way, home):
+    return Walker(script, way, home).walk()
 
 
 @pytest.fixture(scope="session")

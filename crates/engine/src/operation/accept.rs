@@ -132,7 +132,7 @@ impl Engine {
             // It was waiting: there is nothing to stop.
             let engine = self.clone();
             self.tasks()
-                .spawn(async move { engine.end(&job.live, End::cancelled()).await });
+                .spawn(async move { engine.end_waiting(&job.live, End::cancelled()).await });
         }
         Ok(())
     }
@@ -252,8 +252,7 @@ impl Engine {
                         End::failed("the server hit an internal fault")
                     }
                 };
-                engine.end(&live, end).await;
-                next = engine.scheduler().release(&live);
+                next = engine.end(&live, end).await;
             }
         });
     }

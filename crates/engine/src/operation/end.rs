@@ -3,10 +3,11 @@
 //! 1. What it made is durable (the caller has seen to that), and from now on it cannot be stopped:
 //!    a client is told that its request to cancel was accepted exactly when CANCELLED comes of it.
 //! 2. One transaction: layer, image, tag, and the operation's own row.
-//! 3. Its status is terminal for whoever asks.
-//! 4. `completion` ends its log, and with it every stream of its events.
-//! 5. It leaves the set of live operations; its lane goes on with the next.
-//! 6. Whoever listens to the project's operations hears of it, and finds all of the above done.
+//! 3. Its lane has room for the next: who hears of the end may start another, and it need not wait.
+//! 4. Its status is terminal for whoever asks.
+//! 5. `completion` ends its log, and with it every stream of its events.
+//! 6. It leaves the set of live operations.
+//! 7. Whoever listens to the project's operations hears of it, and finds all of the above done.
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use contree_records::{Change, Ended, ImageGround, NewImage, NewLayer};
 use tokio::sync::OwnedMutexGuard;
 
 use super::live::{Live, Stop};
+use super::scheduler::Job;
 use super::show::{run_time, seconds};
 use crate::Durability;
 use crate::engine::Engine;
@@ -83,9 +85,31 @@ impl End {
     }
 }
 
+/// An end that is on record and of which nobody has heard yet.
+struct Recorded {
+    end: End,
+    /// In microseconds.
+    run_time: Option<i64>,
+}
+
 impl Engine {
-    /// Brings a live operation to its end.
-    pub(crate) async fn end(&self, live: &Arc<Live>, mut end: End) {
+    /// Brings a live operation that never had its turn to its end.
+    pub(crate) async fn end_waiting(&self, live: &Arc<Live>, end: End) {
+        let recorded = self.record_end(live, end).await;
+        self.tell_end(live, recorded);
+    }
+
+    /// Brings a live operation whose turn had come to its end; answers with the one whose turn it
+    /// is now.
+    pub(crate) async fn end(&self, live: &Arc<Live>, end: End) -> Option<Job> {
+        let recorded = self.record_end(live, end).await;
+        let next = self.scheduler().release(live);
+        self.tell_end(live, recorded);
+        next
+    }
+
+    /// What became of it, on record.
+    async fn record_end(&self, live: &Arc<Live>, mut end: End) -> Recorded {
         let cancelled = live.settle() == Some(Stop::Cancelled);
         if cancelled && end.status != OperationStatus::Cancelled {
             self.forget_layer(&end);
@@ -133,14 +157,20 @@ impl Engine {
         }
         self.remember(live, &end);
         drop((end.stands_on.take(), end.held.take(), end.alone.take()));
+        Recorded {
+            end,
+            run_time: run_time(started_at, Some(finished_at)),
+        }
+    }
 
+    /// Says that it has ended, to all who wait for that.
+    fn tell_end(&self, live: &Live, Recorded { end, run_time }: Recorded) {
         live.finish(end.status);
         live.log.complete(completion(live, &end));
         self.live_set().remove(live.id);
         // Before whoever stops the server hears that this has ended, and closes the feed.
-        self.feed().tell(live.project, || {
-            summary(live, &end, run_time(started_at, Some(finished_at)))
-        });
+        self.feed()
+            .tell(live.project, || summary(live, &end, run_time));
         live.ended.cancel();
     }
 

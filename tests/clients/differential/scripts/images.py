@@ -37,7 +37,7 @@ script(
     "images --since 2999",
     "-o json images --until 2999.01",
     "-o json images --since 00:00",
-    "-o json images --since 0:00:00 --until 1s",
+    "-o json images --since 0:00:00 --until 0s",
     "-o json images --since -1d2h3m",
     "-o json images --since 1y1M",
     "images --since 2025-13-01",
