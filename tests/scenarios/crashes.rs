@@ -97,10 +97,8 @@ async fn privileged_many_runs_and_a_killed_server_lose_nothing_that_was_acknowle
         assert!(known.summary.error.is_some_and(|error| !error.is_empty()));
         assert_eq!(known.summary.result_image_uuid, None);
     }
-    let all = OperationFilter {
-        limit: Some(1000),
-        ..OperationFilter::default()
-    };
+    let mut all = OperationFilter::default();
+    all.limit = Some(1000);
     let all = client
         .list_operations(&all)
         .await

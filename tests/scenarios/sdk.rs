@@ -182,10 +182,8 @@ async fn privileged_what_a_run_is_given_arrives_and_what_it_leaves_can_be_looked
 
     image.tag("other").await.expect("a tag");
     image.untag("made/here:1").await.expect("it is removed");
-    let filter = ImageFilter {
-        tagged: true,
-        ..ImageFilter::default()
-    };
+    let mut filter = ImageFilter::default();
+    filter.tagged = true;
     let listed = contree.images(filter).all().await.expect("a list");
     let tags: Vec<_> = listed.iter().flat_map(|image| &image.tag).collect();
     assert_eq!(

@@ -37,7 +37,6 @@ fn the_page_shows_what_is_run_here() {
 }
 
 #[rustfmt::skip] // Lines are as long as those of the page.
-#[expect(clippy::field_reassign_with_default, reason = "shorter to read")]
 async fn page(url: &str, token: &str, folder: &Path) -> Done {
     // As on the page:
     let contree = Contree::connect(url, token)?;

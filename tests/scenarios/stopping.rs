@@ -18,10 +18,8 @@ async fn privileged_sigterm_ends_the_server_with_open_event_streams() {
     let mut request = InstanceSpawnRequest::new("echo ready; exec sleep 600", ImageRef::Id(image));
     request.shell = true;
     let operation = client.spawn(&request).await.expect("accepted").uuid;
-    let query = EventQuery {
-        follow: true,
-        ..EventQuery::default()
-    };
+    let mut query = EventQuery::default();
+    query.follow = true;
     let mut streams = Vec::new();
     for _ in 0..8 {
         let mut stream = client.events(operation, &query).await.expect("a stream");

@@ -32,13 +32,11 @@ pub(super) async fn since(
     let mut operations = Vec::new();
     loop {
         let offset = u32::try_from(operations.len()).context("too many operations")?;
-        let filter = OperationFilter {
-            limit: Some(PAGE),
-            offset: Some(offset),
-            kind: Some(OperationKind::Instance),
-            since: Some(since.to_string()),
-            ..OperationFilter::default()
-        };
+        let mut filter = OperationFilter::default();
+        filter.limit = Some(PAGE);
+        filter.offset = Some(offset);
+        filter.kind = Some(OperationKind::Instance);
+        filter.since = Some(since.to_string());
         let page = client.list_operations(&filter).await?;
         operations.extend(page.iter().map(|operation| operation.uuid));
         if page.len() < PAGE as usize {

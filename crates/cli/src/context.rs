@@ -155,6 +155,7 @@ fn tell(output: &Output, retrying: Retrying<'_>) {
         error,
         failures,
         wait,
+        ..
     } = retrying;
     let is_asked = error.retry_after().is_some() && wait > SILENT_WAIT;
     if failures != SILENT_FAILURES + 1 && !is_asked {

@@ -1,6 +1,7 @@
 //! A request before it is sent.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
@@ -8,6 +9,15 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::retry::Repeat;
+
+/// The kinds of requests that come by the thousand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Starting an operation.
+    Start,
+    /// Asking for one.
+    Ask,
+}
 
 /// A request before it is sent, so that it can be sent again.
 #[derive(Debug)]
@@ -24,8 +34,8 @@ pub(crate) struct Call {
     /// What sending it twice would mean.
     pub(crate) repeat: Repeat,
     /// It is one of possibly thousands at once, and waits for one of the few places that there are
-    /// for those.
-    pub(crate) takes_turn: bool,
+    /// for those of its kind.
+    pub(crate) turn: Option<Turn>,
 }
 
 impl Call {
@@ -43,7 +53,7 @@ impl Call {
             last_event_id: None,
             expected: None,
             repeat,
-            takes_turn: false,
+            turn: None,
         }
     }
 
@@ -114,12 +124,13 @@ impl Call {
     /// It starts an operation: that the server is busy is waited out, and nothing else.
     pub(crate) fn starts_operation(mut self) -> Self {
         self.repeat = Repeat::WhenFree;
-        self.takes_turn = true;
+        self.turn = Some(Turn::Start);
         self
     }
 
-    pub(crate) fn in_turn(mut self) -> Self {
-        self.takes_turn = true;
+    /// It asks for an operation.
+    pub(crate) fn asks_operation(mut self) -> Self {
+        self.turn = Some(Turn::Ask);
         self
     }
 
@@ -127,11 +138,6 @@ impl Call {
     pub(crate) fn name(&self) -> String {
         let path = self.path.split('?').next().unwrap_or_default();
         format!("{} /v1{path}", self.method)
-    }
-
-    /// The connection broke.
-    pub(crate) fn broke(&self, source: reqwest::Error) -> Error {
-        broke(&self.name(), source)
     }
 
     pub(crate) fn answer(&self, reason: &impl fmt::Display) -> Error {
@@ -142,11 +148,33 @@ impl Call {
     }
 }
 
-/// The connection broke while the answer to `request` was read.
-pub(crate) fn broke(request: &str, source: reqwest::Error) -> Error {
-    Error::Transport {
-        request: request.to_owned(),
-        source: source.without_url().into(),
+/// A request that was sent, as errors name it.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    /// Method and path.
+    pub(crate) request: String,
+    /// The query included.
+    pub(crate) url: String,
+}
+
+impl Sent {
+    /// The connection broke.
+    pub(crate) fn broke(self, source: reqwest::Error) -> Error {
+        Error::Transport {
+            request: self.request,
+            url: self.url,
+            // The URL in reqwest's own text repeats ours, and may be long.
+            source: source.without_url().into(),
+        }
+    }
+
+    /// Nothing came for so long.
+    pub(crate) fn timed_out(self, after: Duration) -> Error {
+        Error::TimedOut {
+            request: self.request,
+            url: self.url,
+            after,
+        }
     }
 }
 

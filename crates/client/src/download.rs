@@ -8,14 +8,14 @@ use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::call::{Call, broke};
+use crate::call::{Call, Sent};
 use crate::{Client, Error};
 
 /// A file that comes in piece by piece.
 #[derive(Debug)]
 pub struct Download {
     response: Response,
-    request: String,
+    sent: Sent,
     idle_timeout: Duration,
 }
 
@@ -23,7 +23,7 @@ impl Download {
     pub(crate) fn new(client: &Client, call: &Call, response: Response) -> Self {
         Self {
             response,
-            request: call.name(),
+            sent: client.sent(call),
             idle_timeout: client.idle_timeout(),
         }
     }
@@ -48,11 +48,8 @@ impl Download {
     /// silence of [`Config::idle_timeout`](crate::Config::idle_timeout).
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         match tokio::time::timeout(self.idle_timeout, self.response.chunk()).await {
-            Ok(chunk) => chunk.map_err(|source| broke(&self.request, source)),
-            Err(_) => Err(Error::TimedOut {
-                request: self.request.clone(),
-                after: self.idle_timeout,
-            }),
+            Ok(chunk) => chunk.map_err(|source| self.sent.clone().broke(source)),
+            Err(_) => Err(self.sent.clone().timed_out(self.idle_timeout)),
         }
     }
 

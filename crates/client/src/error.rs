@@ -61,6 +61,8 @@ pub enum Error {
     Transport {
         /// Method and path.
         request: String,
+        /// Where it was sent, query included.
+        url: String,
         /// Why.
         #[source]
         source: Cause,
@@ -70,6 +72,8 @@ pub enum Error {
     TimedOut {
         /// Method and path.
         request: String,
+        /// Where it was sent, query included.
+        url: String,
         /// How long was waited.
         after: Duration,
     },

@@ -31,6 +31,7 @@ pub const MAX_FAILURES: u32 = 15;
 
 /// Which events of a log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EventQuery {
     /// Stay connected while the operation runs.
     pub follow: bool,
@@ -52,6 +53,7 @@ impl EventQuery {
 
 /// One event as it came.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct EventFrame {
     /// Its id in the log.
     pub id: Option<u64>,

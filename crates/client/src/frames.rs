@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Response;
 
-use crate::call::{Call, broke};
+use crate::call::{Call, Sent};
 use crate::sse::{Frame, Parser};
 use crate::{Client, Error};
 
@@ -13,7 +13,7 @@ use crate::{Client, Error};
 #[derive(Debug)]
 pub(crate) struct Frames {
     response: Response,
-    request: String,
+    sent: Sent,
     idle_timeout: Duration,
     parser: Parser,
     ready: VecDeque<Frame>,
@@ -23,7 +23,7 @@ impl Frames {
     pub(crate) fn new(client: &Client, call: &Call, response: Response) -> Self {
         Self {
             response,
-            request: call.name(),
+            sent: client.sent(call),
             idle_timeout: client.idle_timeout(),
             parser: Parser::new(),
             ready: VecDeque::new(),
@@ -32,7 +32,7 @@ impl Frames {
 
     /// Method and path, for messages.
     pub(crate) fn request(&self) -> &str {
-        &self.request
+        &self.sent.request
     }
 
     /// The next frame; `None` at a clean end. Dropping the future loses nothing. What counts as
@@ -49,11 +49,8 @@ impl Frames {
             }
             let chunk = tokio::time::timeout(self.idle_timeout, self.response.chunk())
                 .await
-                .map_err(|_| Error::TimedOut {
-                    request: self.request.clone(),
-                    after: self.idle_timeout,
-                })?
-                .map_err(|source| broke(&self.request, source))?;
+                .map_err(|_| self.sent.clone().timed_out(self.idle_timeout))?
+                .map_err(|source| self.sent.clone().broke(source))?;
             let Some(chunk) = chunk else { return Ok(None) };
             let mut frames = Vec::new();
             let fed = self.parser.feed(&chunk, &mut frames);

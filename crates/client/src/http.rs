@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::Error;
-use crate::call::Call;
+use crate::call::{Call, Sent, Turn};
 use crate::config::Config;
 use crate::error::Refusal;
 use crate::retry::{Attempts, OnRetry, RetryPolicy, parse_retry_after};
@@ -22,9 +22,10 @@ use crate::retry::{Attempts, OnRetry, RetryPolicy, parse_retry_after};
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 /// Largest error answer that is read; the rest cannot be a sentence.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
-/// Requests at a time of the kinds that come by the thousand: starting operations and asking for
-/// them. Each at a time needs a connection, and more than this many make neither side faster.
-const MAX_TURNS: usize = 64;
+/// Requests at a time of each kind that comes by the thousand. Each at a time needs a connection,
+/// and more than this many make neither side faster. Who asks for the result of one run does not
+/// stand behind the starts of a thousand others.
+const MAX_TURNS: usize = 32;
 
 /// A connection to one server with one token, with a method for each route. Cheap to clone; clones
 /// share connections.
@@ -56,7 +57,8 @@ struct Shared {
     idle_timeout: Duration,
     retry: RetryPolicy,
     on_retry: Option<OnRetry>,
-    turns: Semaphore,
+    starts: Semaphore,
+    asks: Semaphore,
 }
 
 impl Client {
@@ -117,7 +119,8 @@ impl Client {
                 idle_timeout: config.idle_timeout,
                 retry: config.retry,
                 on_retry: config.on_retry,
-                turns: Semaphore::new(MAX_TURNS),
+                starts: Semaphore::new(MAX_TURNS),
+                asks: Semaphore::new(MAX_TURNS),
             }),
         })
     }
@@ -156,11 +159,14 @@ impl Client {
 
     /// One attempt, with the whole answer.
     async fn bytes_once(&self, call: &Call) -> Result<Bytes, Error> {
+        let turns = call.turn.map(|turn| match turn {
+            Turn::Start => &self.shared.starts,
+            Turn::Ask => &self.shared.asks,
+        });
         // Never closed, so that there is always a permit some time.
-        let _turn = if call.takes_turn {
-            self.shared.turns.acquire().await.ok()
-        } else {
-            None
+        let _turn = match turns {
+            Some(turns) => turns.acquire().await.ok(),
+            None => None,
         };
         let response = self.once(call).await?;
         self.read_body(call, response, MAX_ANSWER_BYTES).await
@@ -228,6 +234,14 @@ impl Client {
             })
             .await?;
         self.checked(call, response).await
+    }
+
+    /// How errors name a call.
+    pub(crate) fn sent(&self, call: &Call) -> Sent {
+        Sent {
+            request: call.name(),
+            url: self.url(call),
+        }
     }
 
     fn url(&self, call: &Call) -> String {
@@ -301,16 +315,14 @@ impl Client {
     }
 
     pub(crate) fn failed(&self, call: &Call, source: reqwest::Error) -> Error {
-        // The URL in reqwest's own text repeats ours, and may be long.
-        let source = source.without_url();
         if source.is_connect() {
             Error::Connect {
                 url: self.shared.origin.clone(),
                 request: call.name(),
-                source: source.into(),
+                source: source.without_url().into(),
             }
         } else {
-            call.broke(source)
+            self.sent(call).broke(source)
         }
     }
 
@@ -320,12 +332,9 @@ impl Client {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let after = self.shared.timeout;
-        tokio::time::timeout(after, work).await.unwrap_or_else(|_| {
-            Err(Error::TimedOut {
-                request: call.name(),
-                after,
-            })
-        })
+        tokio::time::timeout(after, work)
+            .await
+            .unwrap_or_else(|_| Err(self.sent(call).timed_out(after)))
     }
 
     /// The whole body. The bound is on silence: a large answer may take as long as it moves.
@@ -337,7 +346,7 @@ impl Client {
     ) -> Result<Bytes, Error> {
         let mut body = BytesMut::new();
         loop {
-            let chunk = async { response.chunk().await.map_err(|e| call.broke(e)) };
+            let chunk = async { response.chunk().await.map_err(|e| self.sent(call).broke(e)) };
             let Some(chunk) = self.within(call, chunk).await? else {
                 return Ok(body.freeze());
             };

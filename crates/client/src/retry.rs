@@ -22,6 +22,7 @@ const MIN_BUSY_WAIT: Duration = Duration::from_millis(50);
 
 /// A failure after which is waited and tried again.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Retrying<'a> {
     /// What failed.
     pub error: &'a Error,
@@ -58,6 +59,7 @@ impl fmt::Debug for OnRetry {
 
 /// Bounds of the retries of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// Waits between attempts; the last one repeats. Default .1 .2 .5 1 2 5 seconds.
     pub delays: Vec<Duration>,

@@ -13,6 +13,7 @@ pub const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
 
 /// One complete frame.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Frame {
     /// The last `id` of the frame, as text.
     pub id: Option<String>,

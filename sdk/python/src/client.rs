@@ -10,7 +10,6 @@ use contree_client::{Config, Contree, ImageFilter};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::download::Remote;
 use crate::errors::Failure;
 use crate::json::Json;
 use crate::launch::{Launch, Start};
@@ -101,15 +100,13 @@ impl Client {
         tagged: bool,
         kind: Option<u8>,
     ) -> PyResult<Pending> {
-        let filter = ImageFilter {
-            limit: Some(limit),
-            offset: Some(offset),
-            since,
-            until,
-            tagged,
-            kind,
-            ..ImageFilter::default()
-        };
+        let mut filter = ImageFilter::default();
+        filter.limit = Some(limit);
+        filter.offset = Some(offset);
+        filter.since = since;
+        filter.until = until;
+        filter.tagged = tagged;
+        filter.kind = kind;
         self.ask(py, async move |contree| {
             let images = contree.client().list_images(&filter).await?;
             Ok(images.into_iter().map(named).collect::<Vec<_>>())
@@ -158,10 +155,9 @@ impl Client {
     }
 
     fn read_file(&self, py: Python<'_>, uuid: String, path: String) -> PyResult<Pending> {
-        let retry = self.config.retry.clone();
         self.ask(py, async move |contree| {
-            let file = Remote::file(contree, image_id(&uuid)?, path);
-            file.bytes(&retry).await
+            let bytes = contree.client().read_file(image_id(&uuid)?, &path).await?;
+            Ok(Vec::from(bytes))
         })
     }
 
@@ -172,10 +168,9 @@ impl Client {
         path: String,
         local_path: PathBuf,
     ) -> PyResult<Pending> {
-        let retry = self.config.retry.clone();
         self.ask(py, async move |contree| {
-            let file = Remote::file(contree, image_id(&uuid)?, path);
-            file.save(&retry, &local_path).await
+            let (client, image) = (contree.client(), image_id(&uuid)?);
+            Ok(client.save_file(image, &path, &local_path).await?)
         })
     }
 
@@ -187,15 +182,22 @@ impl Client {
         local_path: Option<PathBuf>,
         gzip: bool,
     ) -> PyResult<Pending> {
-        let retry = self.config.retry.clone();
         self.ask(py, async move |contree| {
-            let archive = Remote::archive(contree, image_id(&uuid)?, path, gzip);
-            if let Some(local_path) = local_path {
-                archive.save(&retry, &local_path).await?;
-                Ok(None)
+            let (client, image) = (contree.client(), image_id(&uuid)?);
+            let Some(to) = local_path else {
+                let bytes = if gzip {
+                    client.read_archive_gzip(image, &path).await?
+                } else {
+                    client.read_archive(image, &path).await?
+                };
+                return Ok(Some(Vec::from(bytes)));
+            };
+            if gzip {
+                client.save_archive_gzip(image, &path, &to).await?;
             } else {
-                archive.bytes(&retry).await.map(Some)
+                client.save_archive(image, &path, &to).await?;
             }
+            Ok(None)
         })
     }
 

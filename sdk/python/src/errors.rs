@@ -3,7 +3,6 @@
 //! The exceptions are the package's own classes, in `contree_sdk.sdk.exceptions`.
 
 use std::error::Error as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use contree_client::Error;
@@ -58,14 +57,6 @@ impl Failure {
     /// A text that is not what it has to be.
     pub(crate) fn malformed(error: &impl std::error::Error) -> Self {
         Self::Malformed(error.to_string())
-    }
-
-    /// A local file that could not be written.
-    pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
-        Self::Client(Error::Save {
-            path: path.to_owned(),
-            source,
-        })
     }
 
     /// The exception for it.
@@ -138,7 +129,7 @@ fn client_exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         } => {
             fields.set_item("status", status)?;
             fields.set_item("error", words(refusal).unwrap_or(message))?;
-            let request = request_info(py, &refusal.url, Some(&refusal.method))?;
+            let request = request_info(py, &refusal.url, &refusal.method)?;
             fields.set_item("request", request)?;
             let headers = PyDict::new(py);
             for (name, value) in &refusal.headers {
@@ -155,9 +146,9 @@ fn client_exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             make(py, class, &fields)
         }
         Error::Connect { url, request, .. } => {
-            let (method, path) = request.split_once(' ').unwrap_or(("GET", request));
-            let request = request_info(py, &format!("{url}{path}"), Some(method))?;
-            fields.set_item("request", request)?;
+            let path = request.split_once(' ').map_or("", |(_, path)| path);
+            let sent = request_info(py, &format!("{url}{path}"), request)?;
+            fields.set_item("request", sent)?;
             let story = whole_story(error);
             if story.contains("timed out") {
                 fields.set_item("timeout_type", "connect")?;
@@ -167,13 +158,13 @@ fn client_exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
                 make(py, "ContreeTransportError", &fields)
             }
         }
-        Error::TimedOut { request, .. } => {
-            fields.set_item("request", named(py, request)?)?;
+        Error::TimedOut { request, url, .. } => {
+            fields.set_item("request", request_info(py, url, request)?)?;
             fields.set_item("timeout_type", "read")?;
             make(py, "ApiTimeoutError", &fields)
         }
-        Error::Transport { request, .. } => {
-            fields.set_item("request", named(py, request)?)?;
+        Error::Transport { request, url, .. } => {
+            fields.set_item("request", request_info(py, url, request)?)?;
             fields.set_item("error", whole_story(error))?;
             make(py, "ContreeTransportError", &fields)
         }
@@ -219,19 +210,9 @@ fn whole_story(error: &Error) -> String {
     story
 }
 
-/// A request that is named by its method and path.
-fn named<'py>(py: Python<'py>, request: &str) -> PyResult<Bound<'py, PyAny>> {
-    match request.split_once(' ') {
-        Some((method, path)) => request_info(py, path, Some(method)),
-        None => request_info(py, request, None),
-    }
-}
-
-fn request_info<'py>(
-    py: Python<'py>,
-    url: &str,
-    method: Option<&str>,
-) -> PyResult<Bound<'py, PyAny>> {
+/// Where a request was sent; the method is the first word of what it is called.
+fn request_info<'py>(py: Python<'py>, url: &str, request: &str) -> PyResult<Bound<'py, PyAny>> {
+    let method = request.split(' ').next();
     api(py, "RequestInfo")?.call1((url, method))
 }
 

@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 mod client;
-mod download;
 mod errors;
 mod events;
 mod json;

@@ -97,10 +97,8 @@ async fn privileged_ctrl_c_cancels_what_runs() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("contree starts");
-    let filter = OperationFilter {
-        status: Some(OperationStatus::Executing),
-        ..OperationFilter::default()
-    };
+    let mut filter = OperationFilter::default();
+    filter.status = Some(OperationStatus::Executing);
     let client = site.server.client();
     loop {
         let running = client.list_operations(&filter).await.expect("a list");

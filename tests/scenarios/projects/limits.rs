@@ -115,10 +115,8 @@ async fn privileged_limits_of_tokens_hold() {
         .uuid;
     let other = run(&wide.client, &shell(image, "true")).await;
     assert_eq!(other.summary.status, OperationStatus::Success);
-    let waiting = OperationFilter {
-        status: Some(OperationStatus::Pending),
-        ..OperationFilter::default()
-    };
+    let mut waiting = OperationFilter::default();
+    waiting.status = Some(OperationStatus::Pending);
     let waiting = wide.client.list_operations(&waiting).await.unwrap();
     let waiting: Vec<_> = waiting.iter().map(|operation| operation.uuid).collect();
     assert_eq!(waiting, [third, second]);

@@ -57,12 +57,10 @@ async fn of_project(client: &Client) -> Result<Vec<OperationId>, Failure> {
         .filter(|status| !status.is_terminal())
     {
         let page = async |limit, offset| {
-            let filter = OperationFilter {
-                limit: Some(limit),
-                offset: Some(offset),
-                status: Some(status),
-                ..OperationFilter::default()
-            };
+            let mut filter = OperationFilter::default();
+            filter.limit = Some(limit);
+            filter.offset = Some(offset);
+            filter.status = Some(status);
             client.list_operations(&filter).await
         };
         pages(

@@ -1,19 +1,11 @@
 //! Waiting for operations to end.
 
-use std::time::Duration;
-
 use contree_api::OperationId;
 use contree_api::operation::{OperationMetadata, OperationResponse, OperationStatus};
-use contree_client::{Client, Error};
+use contree_client::{Client, Contree};
 
 use crate::failure::{Doing as _, Failure};
 use crate::output::Row;
-
-/// Operations waited for at the same time: each is one event stream.
-pub(crate) const CONCURRENCY: usize = 64;
-/// Pauses between questions, where the server lets nobody follow.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// An operation as the server told it.
 #[derive(Debug)]
@@ -88,42 +80,18 @@ impl Told {
     }
 }
 
-/// Waits for the end of an operation, by its events.
-pub(crate) async fn ended(client: &Client, id: OperationId) -> Result<Told, Failure> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let told = Told::ask(client, id, false).await?;
-        if told.status().is_terminal() {
-            return Ok(told);
-        }
-        // Only what is not output: that of a command that prints much is of no use here.
-        let mut events = client.follow(id).spid(0);
-        let seen = loop {
-            match events.next().await {
-                Ok(Some(_)) => {}
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        match seen {
-            // The next question mostly finds it ended.
-            Ok(()) => {}
-            // A token that may only look, or a server without events.
-            Err(Error::Status {
-                status: 403..=405 | 501,
-                ..
-            }) => {}
-            Err(error) => {
-                return Err(Failure::from(error)
-                    .while_doing(format!("lost sight of operation {id}"))
-                    .advise(format!("contree show {id}")));
-            }
-        }
-        let told = Told::ask(client, id, false).await?;
-        if told.status().is_terminal() {
-            return Ok(told);
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+/// Waits for the end of an operation.
+/// Any number of waits on one `Contree` share one connection.
+pub(crate) async fn ended(contree: &Contree, id: OperationId) -> Result<Told, Failure> {
+    let told = Told::ask(contree.client(), id, false).await?;
+    if told.status().is_terminal() {
+        return Ok(told);
     }
+    contree.operation(id).wait().await.map_err(|error| {
+        Failure::from(error)
+            .while_doing(format!("lost sight of operation {id}"))
+            .advise(format!("contree show {id}"))
+    })?;
+    // In the server's own words.
+    Told::ask(contree.client(), id, false).await
 }

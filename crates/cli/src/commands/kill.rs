@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use contree_api::OperationId;
 use contree_api::operation::OperationStatus;
-use contree_client::Client;
+use contree_client::Contree;
 use futures_util::StreamExt as _;
 
 use super::active::{active, named};
@@ -56,9 +56,10 @@ pub(crate) async fn kill(context: &Context, args: KillArgs) -> Result<u8, Failur
     if operations.is_empty() {
         context.output.note("Nothing to cancel");
     }
+    let contree = Contree::new(client);
     let kills = operations
         .into_iter()
-        .map(|id| kill_one(context, &client, id));
+        .map(|id| kill_one(context, &contree, id));
     let codes: Vec<u8> = futures_util::stream::iter(kills)
         .buffered(CONCURRENCY)
         .collect()
@@ -67,15 +68,15 @@ pub(crate) async fn kill(context: &Context, args: KillArgs) -> Result<u8, Failur
 }
 
 /// Cancels, and waits until it has ended: who asks afterwards should not find it running.
-async fn kill_one(context: &Context, client: &Client, id: OperationId) -> u8 {
-    if let Err(error) = client.cancel(id).await {
+async fn kill_one(context: &Context, contree: &Contree, id: OperationId) -> u8 {
+    if let Err(error) = contree.client().cancel(id).await {
         let failure = Failure::from(error)
             .while_doing(format!("could not cancel operation {id}"))
             .next(format!("contree show {id}"));
         context.output.failure(&failure);
         return 1;
     }
-    let told = tokio::time::timeout(PATIENCE, ended(client, id)).await;
+    let told = tokio::time::timeout(PATIENCE, ended(contree, id)).await;
     match told.ok().and_then(Result::ok).map(|told| told.status()) {
         Some(OperationStatus::Cancelled) => {
             context.output.note(&format!("Cancelled operation {id}"));

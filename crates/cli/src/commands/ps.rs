@@ -81,14 +81,13 @@ pub(crate) async fn ps(context: &Context, args: PsArgs) -> Result<u8, Failure> {
         .or((!args.all).then_some(OperationStatus::Executing));
     let mut rows = context.output.rows(COLUMNS);
     let page = async |limit, offset| {
-        let filter = OperationFilter {
-            limit: Some(limit),
-            offset: Some(offset),
-            status,
-            kind: args.kind,
-            since: args.since.map(Moment::wire),
-            until: args.until.map(Moment::wire),
-        };
+        let mut filter = OperationFilter::default();
+        filter.limit = Some(limit);
+        filter.offset = Some(offset);
+        filter.status = status;
+        filter.kind = args.kind;
+        filter.since = args.since.map(Moment::wire);
+        filter.until = args.until.map(Moment::wire);
         client.list_operations(&filter).await
     };
     let has_more = pages(

@@ -197,11 +197,9 @@ impl<'a> Asked<'a> {
         let memory = Memory::of_server(self.context, "tags", TAGS_TTL);
         let is_enough = |tags: &Vec<String>| tags.iter().any(|tag| tag.starts_with(typed));
         let ask = async || {
-            let filter = ImageFilter {
-                limit: Some(TAGS),
-                tagged: true,
-                ..ImageFilter::default()
-            };
+            let mut filter = ImageFilter::default();
+            filter.limit = Some(TAGS);
+            filter.tagged = true;
             let images = client.list_images(&filter).await.ok()?;
             Some(tag_names(images))
         };
@@ -308,10 +306,8 @@ impl<'a> Asked<'a> {
             ids.any(|id| id.starts_with(typed))
         };
         let ask = async || {
-            let filter = OperationFilter {
-                limit: Some(OPERATIONS),
-                ..OperationFilter::default()
-            };
+            let mut filter = OperationFilter::default();
+            filter.limit = Some(OPERATIONS);
             let list = client.list_operations(&filter).await.ok()?;
             let operations = list.iter().map(|operation| remembered::Operation {
                 id: operation.uuid.to_string(),

@@ -38,6 +38,7 @@ pub enum UploadStep {
 
 /// What became of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Uploaded {
     /// The file on the server.
     pub file: FileResponse,
@@ -60,6 +61,7 @@ impl Uploaded {
 
 /// Which uploaded files a list has. Left out: all of the project, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileFilter {
     /// At most so many, 1 to 1000; the server's default is 100.
     pub limit: Option<u32>,
@@ -247,10 +249,7 @@ impl Client {
                 Ok(answer) => return answer,
                 Err(_) if sent.load(Ordering::Relaxed) > before => {}
                 Err(_) => {
-                    return Err(Error::TimedOut {
-                        request: call.name(),
-                        after,
-                    });
+                    return Err(self.sent(call).timed_out(after));
                 }
             }
         }

@@ -9,6 +9,7 @@ use crate::{Client, Error};
 
 /// Which images a list has. Left out: all of the project and the public ones, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ImageFilter {
     /// At most so many, 1 to 1000; the server's default is 100.
     pub limit: Option<u32>,

@@ -89,9 +89,7 @@ impl Client {
     /// # Errors
     /// As [`Client::download`].
     pub async fn read_file(&self, id: ImageId, path: &str) -> Result<Bytes, Error> {
-        let call = download_call(id, path);
-        self.again(&call, || async { self.begun(&call).await?.bytes().await })
-            .await
+        self.whole(&download_call(id, path)).await
     }
 
     /// The same, into a file of this machine, as [`Download::save`]. It is begun anew when the
@@ -100,9 +98,7 @@ impl Client {
     /// # Errors
     /// As [`Client::download`] and [`Download::save`].
     pub async fn save_file(&self, id: ImageId, path: &str, to: &Path) -> Result<u64, Error> {
-        let call = download_call(id, path);
-        self.again(&call, || async { self.begun(&call).await?.save(to).await })
-            .await
+        self.saved(&download_call(id, path), to).await
     }
 
     /// `HEAD /inspect/{uuid}/download`: whether there is a file.
@@ -139,9 +135,15 @@ impl Client {
     /// # Errors
     /// As [`Client::archive`] and [`Download::save`].
     pub async fn save_archive(&self, id: ImageId, path: &str, to: &Path) -> Result<u64, Error> {
-        let call = archive_call(id, path);
-        self.again(&call, || async { self.begun(&call).await?.save(to).await })
-            .await
+        self.saved(&archive_call(id, path), to).await
+    }
+
+    /// The same in memory. It is begun anew when the connection breaks.
+    ///
+    /// # Errors
+    /// As [`Client::archive`].
+    pub async fn read_archive(&self, id: ImageId, path: &str) -> Result<Bytes, Error> {
+        self.whole(&archive_call(id, path)).await
     }
 
     /// The same, compressed with gzip where the server can: [`Download::is_gzip`] tells. The bytes
@@ -152,6 +154,37 @@ impl Client {
     pub async fn archive_gzip(&self, id: ImageId, path: &str) -> Result<Download, Error> {
         let call = archive_call(id, path).accept_gzip();
         self.again(&call, || self.begun(&call)).await
+    }
+
+    /// [`Client::archive_gzip`] into a file of this machine, as [`Client::save_archive`].
+    ///
+    /// # Errors
+    /// As [`Client::archive`] and [`Download::save`].
+    pub async fn save_archive_gzip(
+        &self,
+        id: ImageId,
+        path: &str,
+        to: &Path,
+    ) -> Result<u64, Error> {
+        self.saved(&archive_call(id, path).accept_gzip(), to).await
+    }
+
+    /// [`Client::archive_gzip`] in memory, as [`Client::read_archive`].
+    ///
+    /// # Errors
+    /// As [`Client::archive`].
+    pub async fn read_archive_gzip(&self, id: ImageId, path: &str) -> Result<Bytes, Error> {
+        self.whole(&archive_call(id, path).accept_gzip()).await
+    }
+
+    async fn whole(&self, call: &Call) -> Result<Bytes, Error> {
+        self.again(call, || async { self.begun(call).await?.bytes().await })
+            .await
+    }
+
+    async fn saved(&self, call: &Call, to: &Path) -> Result<u64, Error> {
+        self.again(call, || async { self.begun(call).await?.save(to).await })
+            .await
     }
 
     /// One attempt at a download, up to its first byte.

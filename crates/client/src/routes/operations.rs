@@ -10,6 +10,7 @@ use crate::{Client, Error};
 
 /// Which operations a list has. Left out: all of the project, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OperationFilter {
     /// At most so many, 1 to 1000; the server's default is 100.
     pub limit: Option<u32>,
@@ -117,5 +118,5 @@ impl Client {
 fn operation_call(id: OperationId, inflight: bool) -> Call {
     Call::get(format!("/operations/{id}"))
         .query_some("inflight", inflight.then_some(1))
-        .in_turn()
+        .asks_operation()
 }

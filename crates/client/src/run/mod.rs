@@ -24,6 +24,7 @@ pub use self::outcome::{Captured, Outcome};
 pub use self::output::{Chunk, Output};
 pub use self::process::Process;
 pub use self::upload::Upload;
+use crate::call::Call;
 use crate::session::Step;
 use crate::{Contree, Error, Follow, Operation};
 
@@ -202,6 +203,7 @@ impl CancelOnDrop {
         request: InstanceSpawnRequest,
     ) -> Result<(Operation, Self), Error> {
         let (sender, started) = oneshot::channel();
+        let sent = contree.client().sent(&Call::post("/instances"));
         tokio::spawn(async move {
             let started = contree.spawn(&request).await.map(|operation| {
                 let guard = Self {
@@ -216,7 +218,8 @@ impl CancelOnDrop {
         });
         started.await.unwrap_or_else(|source| {
             Err(Error::Transport {
-                request: "POST /v1/instances".to_owned(),
+                request: sent.request,
+                url: sent.url,
                 source: source.into(),
             })
         })

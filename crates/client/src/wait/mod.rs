@@ -283,10 +283,8 @@ impl Task {
         tokio::time::timeout(after, opening)
             .await
             .unwrap_or_else(|_| {
-                Err(Error::TimedOut {
-                    request: "GET /v1/operations/events".to_owned(),
-                    after,
-                })
+                let call = OperationFeed::call(true);
+                Err(self.waiter.client.sent(&call).timed_out(after))
             })
     }
 

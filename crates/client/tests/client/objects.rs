@@ -20,10 +20,8 @@ fn page(count: usize) -> Response {
 async fn lists_are_fetched_page_by_page() {
     let fake = Fake::start(vec![page(1_000), page(1_000), page(0)]).await;
     let contree = Contree::new(fake.client());
-    let filter = ImageFilter {
-        tagged: true,
-        ..ImageFilter::default()
-    };
+    let mut filter = ImageFilter::default();
+    filter.tagged = true;
     let mut images = contree.images(filter).into_stream();
     for _ in 0..1_000 {
         images.try_next().await.unwrap().unwrap();

@@ -119,13 +119,11 @@ async fn follow(client: &Client) -> (Vec<String>, Result<(), Error>) {
 #[tokio::test]
 async fn a_request_carries_what_it_must() {
     let fake = Fake::start(vec![empty_list()]).await;
-    let filter = ImageFilter {
-        limit: Some(10),
-        tagged: true,
-        tag_prefix: Some("a/b:c".into()),
-        since: Some("2026-01-01T00:00:00+00:00".into()),
-        ..ImageFilter::default()
-    };
+    let mut filter = ImageFilter::default();
+    filter.limit = Some(10);
+    filter.tagged = true;
+    filter.tag_prefix = Some("a/b:c".into());
+    filter.since = Some("2026-01-01T00:00:00+00:00".into());
     assert_eq!(fake.client().list_images(&filter).await.unwrap(), []);
     let seen = fake.seen(0);
     assert_eq!(
@@ -250,10 +248,7 @@ async fn a_server_that_is_away_is_reported_soon() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let mut config = Config::new(format!("http://{address}"), "t");
-    config.retry = RetryPolicy {
-        delays: vec![Duration::ZERO],
-        ..RetryPolicy::default()
-    };
+    config.retry.delays = vec![Duration::ZERO];
     let failure = Client::new(config).unwrap().whoami().await.unwrap_err();
     assert!(matches!(failure, Error::Connect { .. }), "{failure:?}");
     assert_eq!(

@@ -98,6 +98,7 @@ def test_a_server_that_never_answers(through, door):
         sdk.of(sdk.client.images())
     assert raised.value.timeout_type == "read"
     assert raised.value.request.method == "GET"
+    assert raised.value.request.url.startswith(f"{door.url}/v1/images")
 
 
 def test_an_answer_that_takes_long_but_comes(through, door):
@@ -118,6 +119,22 @@ def test_an_answer_that_ends_too_early(through, door):
         with pytest.raises(ContreeTransportError):
             sdk.of(image.read("/etc/passwd"))
         door.forget()
+
+
+@pytest.mark.skipif(not OURS, reason="the published package writes over what is there at once")
+def test_a_broken_download_leaves_what_was_there(through, door, tmp_path):
+    sdk = through(**FEW_TRIES)
+    image = sdk.of(sdk.client.images.use(DEBIAN, strict=True))
+    local = tmp_path / "passwd"
+    local.write_text("mine\n")
+    door.keep("GET /v1/inspect/.*/download", cut_after(b"root:", reset))
+    with pytest.raises(ContreeTransportError):
+        sdk.of(image.download("/etc/passwd", local))
+    assert local.read_text() == "mine\n"
+    assert list(tmp_path.iterdir()) == [local]
+    door.forget()
+    sdk.of(image.download("/etc/passwd", local))
+    assert local.read_text().startswith("root:")
 
 
 # --- refusals

@@ -40,12 +40,11 @@ pub(super) async fn list(context: &Context, args: ListArgs) -> Result<u8, Failur
     let sources = context.store().await?.upload_sources().await?;
     let mut rows = context.output.rows(Columns::default());
     let page = async |limit, offset| {
-        let filter = FileFilter {
-            limit: Some(limit),
-            offset: Some(offset),
-            since: args.since.map(Moment::wire),
-            until: args.until.map(Moment::wire),
-        };
+        let mut filter = FileFilter::default();
+        filter.limit = Some(limit);
+        filter.offset = Some(offset);
+        filter.since = args.since.map(Moment::wire);
+        filter.until = args.until.map(Moment::wire);
         client.list_files(&filter).await
     };
     let has_more = pages(

@@ -15,7 +15,7 @@ use contree_api::event::{Event, EventData};
 use contree_api::image::{Credentials, ImageImportRequest, Registry};
 use contree_api::operation::OperationStatus;
 use contree_api::{OperationId, Tag};
-use contree_client::{Client, UploadStep};
+use contree_client::{Contree, UploadStep};
 use tokio::sync::Mutex;
 
 use crate::commands::ending::{Told, ended};
@@ -70,13 +70,13 @@ struct Job {
 
 pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<u8, Failure> {
     let jobs = jobs(&args)?;
-    let client = context.client()?;
+    let contree = Contree::new(context.client()?);
     let credentials = credentials(&args)?;
     let mut interrupts = Interrupts::listen();
     let progress = Progress::new(&context.output);
     let rows = RefCell::new(context.output.rows(COLUMNS));
     let requests = Requests {
-        client: &client,
+        contree: &contree,
         credentials: &credentials,
         timeout: args.timeout,
         store: Mutex::new(context.store().await?),
@@ -180,7 +180,7 @@ fn credentials(args: &ImportArgs) -> Result<Option<Credentials>, Failure> {
 
 /// What all imports of the command share.
 struct Requests<'a> {
-    client: &'a Client,
+    contree: &'a Contree,
     credentials: &'a Option<Credentials>,
     timeout: Option<u32>,
     store: Mutex<Store>,
@@ -214,7 +214,7 @@ impl Requests<'_> {
         let id = self.start(&request).await?;
         task.step("started");
         self.follow(id, task).await?;
-        Ok((url, ended(self.client, id).await?))
+        Ok((url, ended(self.contree, id).await?))
     }
 
     async fn start(&self, request: &ImageImportRequest) -> Result<OperationId, Failure> {
@@ -222,7 +222,7 @@ impl Requests<'_> {
             return Err(Failure::silent(1));
         }
         self.asking.set(self.asking.get() + 1);
-        let answer = self.client.import_image(request).await;
+        let answer = self.contree.client().import_image(request).await;
         self.asking.set(self.asking.get() - 1);
         let id = answer?.uuid;
         self.started.borrow_mut().push(id);
@@ -247,7 +247,7 @@ impl Requests<'_> {
 
     async fn cancel(&self, context: &Context) {
         for id in self.started.take() {
-            if self.client.cancel(id).await.is_ok() {
+            if self.contree.client().cancel(id).await.is_ok() {
                 context.output.note(&format!("Cancelled operation {id}"));
             }
         }
@@ -255,7 +255,7 @@ impl Requests<'_> {
 
     async fn upload(&self, path: &Path, task: &mut Task) -> Result<String, Failure> {
         let (sender, mut steps) = tokio::sync::watch::channel(None);
-        let mut upload = std::pin::pin!(self.client.ensure_file(path, move |step| {
+        let mut upload = std::pin::pin!(self.contree.client().ensure_file(path, move |step| {
             sender.send_replace(Some(step));
         }));
         task.step("hashing");
@@ -287,7 +287,7 @@ impl Requests<'_> {
     /// Shows what the import says about itself. Servers that have no events for imports are
     /// waited for without.
     async fn follow(&self, id: OperationId, task: &mut Task) -> Result<(), Failure> {
-        let mut events = self.client.follow(id);
+        let mut events = self.contree.client().follow(id);
         let mut layers = Layers::default();
         loop {
             match events.next().await {

@@ -70,18 +70,16 @@ pub(super) async fn list(context: &Context, args: ListArgs) -> Result<u8, Failur
     let limit = args.limit.unwrap_or(LIMIT);
     let prefix = args.prefix.as_deref();
     let page = async |limit, offset| {
-        let filter = ImageFilter {
-            limit: Some(limit),
-            offset: Some(offset),
-            // A uuid is asked for to see that image, whatever it is called.
-            tagged: !args.all && args.uuid.is_none(),
-            // Servers take a prefix that is a tag itself: `ubuntu:` is none, `ubuntu` is.
-            tag_prefix: prefix.map(|text| text.trim_end_matches([':', '/', '.']).to_owned()),
-            uuid: args.uuid,
-            since: args.since.map(Moment::wire),
-            until: args.until.map(Moment::wire),
-            kind: None,
-        };
+        let mut filter = ImageFilter::default();
+        filter.limit = Some(limit);
+        filter.offset = Some(offset);
+        // A uuid is asked for to see that image, whatever it is called.
+        filter.tagged = !args.all && args.uuid.is_none();
+        // Servers take a prefix that is a tag itself: `ubuntu:` is none, `ubuntu` is.
+        filter.tag_prefix = prefix.map(|text| text.trim_end_matches([':', '/', '.']).to_owned());
+        filter.uuid = args.uuid;
+        filter.since = args.since.map(Moment::wire);
+        filter.until = args.until.map(Moment::wire);
         client.list_images(&filter).await
     };
     let is_meant = |image: &Image| {

@@ -117,11 +117,9 @@ fn log<'a>(client: &'a Client, id: OperationId, args: &EventsArgs) -> Events<'a>
         })
         .boxed();
     }
-    let query = EventQuery {
-        follow: false,
-        spid: args.spid,
-        after: args.since,
-    };
+    let mut query = EventQuery::default();
+    query.spid = args.spid;
+    query.after = args.since;
     let open = async move { client.events(id, &query).await.doing(failed) };
     futures_util::stream::once(open)
         .flat_map(move |opened| {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 use contree_api::OperationId;
-use contree_client::Client;
+use contree_client::{Client, Contree};
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use crate::commands::active::{active, named};
-use crate::commands::ending::{CONCURRENCY, Told, ended};
+use crate::commands::ending::{Told, ended};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupts;
@@ -73,11 +74,12 @@ pub(super) async fn wait(context: &Context, args: WaitArgs) -> Result<u8, Failur
     let deadline = Instant::now() + Duration::from_secs(args.timeout.into());
     let mut interrupts = Interrupts::listen();
     let mut rows = context.output.rows(COLUMNS);
+    let contree = Contree::new(client.clone());
     let waits = operations.iter().map(|&id| {
-        let client = &client;
-        async move { (id, ended(client, id).await) }
+        let contree = &contree;
+        async move { (id, ended(contree, id).await) }
     });
-    let mut waits = futures_util::stream::iter(waits).buffer_unordered(CONCURRENCY);
+    let mut waits: FuturesUnordered<_> = waits.collect();
     let mut waiting = operations.clone();
     let mut code = 0;
     loop {

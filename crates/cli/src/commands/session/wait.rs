@@ -3,9 +3,11 @@
 use clap::Args;
 use contree_api::OperationId;
 use contree_api::operation::OperationStatus;
+use contree_client::Contree;
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
 
-use crate::commands::ending::{CONCURRENCY, Told, ended};
+use crate::commands::ending::{Told, ended};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupts;
@@ -75,15 +77,15 @@ pub(super) async fn wait(
         operations.len()
     ));
 
-    let client = context.client()?;
     let mut interrupts = Interrupts::listen();
     let mut rows = context.output.rows(COLUMNS);
+    let contree = Contree::new(context.client()?);
     let waits = operations.iter().map(|&id| {
-        let client = &client;
-        async move { (id, ended(client, id).await) }
+        let contree = &contree;
+        async move { (id, ended(contree, id).await) }
     });
     // In the order they were started: which one the branch goes on to is not up to chance.
-    let mut waits = futures_util::stream::iter(waits).buffered(CONCURRENCY);
+    let mut waits: FuturesOrdered<_> = waits.collect();
     let mut code = 0;
     loop {
         let next = tokio::select! {

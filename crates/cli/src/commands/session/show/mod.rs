@@ -146,11 +146,9 @@ async fn tags(context: &Context, entries: &[Entry]) -> BTreeMap<String, Vec<Stri
     let Ok(client) = context.client() else {
         return tags;
     };
-    let filter = contree_client::ImageFilter {
-        limit: Some(1_000),
-        tagged: true,
-        ..contree_client::ImageFilter::default()
-    };
+    let mut filter = contree_client::ImageFilter::default();
+    filter.limit = Some(1_000);
+    filter.tagged = true;
     // The tree is local; a server that is away takes nothing from it but the tags.
     if let Ok(Ok(images)) = tokio::time::timeout(PATIENCE, client.list_images(&filter)).await {
         for image in images {
