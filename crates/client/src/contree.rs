@@ -150,6 +150,25 @@ impl Contree {
         ))
     }
 
+    /// The same, unless `gone` is done before the server has taken it: `None`, and nothing was
+    /// started. For a run that may have to wait long for a busy server, and that nobody may want
+    /// any more by then. A request that is on its way is waited for.
+    ///
+    /// # Errors
+    /// As [`Contree::spawn`].
+    pub async fn spawn_unless(
+        &self,
+        request: &InstanceSpawnRequest,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<Operation>, Error> {
+        let (_interest, mark) = self.waiter.expect();
+        let Some(started) = self.client().spawn_unless(request, gone).await? else {
+            return Ok(None);
+        };
+        let origin = Origin::Here(mark);
+        Ok(Some(Operation::new(self.clone(), started.uuid, origin)))
+    }
+
     /// Starts an import as the API words it. A server that is busy is waited for, as with
     /// [`Contree::spawn`].
     ///

@@ -10,7 +10,7 @@ use reqwest::header::{
 };
 use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::Error;
 use crate::call::{Call, Sent, Turn};
@@ -100,6 +100,9 @@ impl Client {
             // A proxy of the environment never reaches this machine's own loopback.
             builder = builder.no_proxy();
         }
+        // With HTTP/2 all streams share one window: some that nobody reads for a while, such as
+        // the output of runs, would hold up all answers.
+        builder = builder.http1_only();
         if url.scheme() == "http" {
             // Reading the system's certificates takes longer than most requests do. Nothing is
             // redirected, so a client of a plain server never needs them.
@@ -154,28 +157,69 @@ impl Client {
 
     /// Sends, again where that is right, and reads the whole answer.
     pub(crate) async fn bytes(&self, call: &Call) -> Result<Bytes, Error> {
-        self.again(call, || self.bytes_once(call)).await
+        self.again(call, || self.bytes_in_turn(call)).await
+    }
+
+    /// As [`Client::json`], unless `gone` is done before: `None`. It is looked at only while
+    /// nothing is on its way to the server.
+    pub(crate) async fn json_unless<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<T>, Error> {
+        let mut gone = std::pin::pin!(gone);
+        let mut attempts = Attempts::new(call.repeat);
+        loop {
+            let turn = tokio::select! {
+                biased;
+                () = &mut gone => return Ok(None),
+                turn = self.turn(call) => turn,
+            };
+            let error = match self.json_once(call).await {
+                Ok(value) => return Ok(Some(value)),
+                Err(error) => error,
+            };
+            drop(turn);
+            let wait = self.next_wait(call, &mut attempts, error)?;
+            tokio::select! {
+                () = &mut gone => return Ok(None),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// A place among the requests of its kind, where there are few.
+    async fn turn(&self, call: &Call) -> Option<SemaphorePermit<'_>> {
+        let turns = match call.turn? {
+            Turn::Start => &self.shared.starts,
+            Turn::Ask => &self.shared.asks,
+        };
+        // Never closed, so that there is always one some time.
+        turns.acquire().await.ok()
+    }
+
+    /// One attempt in its turn, with the whole answer.
+    async fn bytes_in_turn(&self, call: &Call) -> Result<Bytes, Error> {
+        let _turn = self.turn(call).await;
+        self.bytes_once(call).await
     }
 
     /// One attempt, with the whole answer.
     async fn bytes_once(&self, call: &Call) -> Result<Bytes, Error> {
-        let turns = call.turn.map(|turn| match turn {
-            Turn::Start => &self.shared.starts,
-            Turn::Ask => &self.shared.asks,
-        });
-        // Never closed, so that there is always a permit some time.
-        let _turn = match turns {
-            Some(turns) => turns.acquire().await.ok(),
-            None => None,
-        };
         let response = self.once(call).await?;
         self.read_body(call, response, MAX_ANSWER_BYTES).await
     }
 
     /// One attempt, with the answer's JSON.
-    pub(crate) async fn json_once<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+    async fn json_once<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
         let body = self.bytes_once(call).await?;
         serde_json::from_slice(&body).map_err(|error| call.answer(&error))
+    }
+
+    /// One attempt in its turn, with the answer's JSON.
+    pub(crate) async fn json_in_turn<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let _turn = self.turn(call).await;
+        self.json_once(call).await
     }
 
     /// Sends, again where that is right, and hands out the answer once its head is there.
@@ -213,16 +257,28 @@ impl Client {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let Some(wait) = attempts.next_wait(&self.shared.retry, &error) else {
-                return Err(error);
-            };
-            let failures = attempts.failures();
-            tracing::debug!(
-                request = %call.name(), failures, wait_ms = wait.as_millis(), %error, "trying again"
-            );
-            self.retrying(&error, failures, wait);
+            let wait = self.next_wait(call, &mut attempts, error)?;
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// How long to wait before the next attempt after this failure, which is told; or the failure,
+    /// when it is final.
+    fn next_wait(
+        &self,
+        call: &Call,
+        attempts: &mut Attempts,
+        error: Error,
+    ) -> Result<Duration, Error> {
+        let Some(wait) = attempts.next_wait(&self.shared.retry, &error) else {
+            return Err(error);
+        };
+        let failures = attempts.failures();
+        tracing::debug!(
+            request = %call.name(), failures, wait_ms = wait.as_millis(), %error, "trying again"
+        );
+        self.retrying(&error, failures, wait);
+        Ok(wait)
     }
 
     /// One attempt, up to the head of the answer.

@@ -16,9 +16,27 @@ impl Client {
         &self,
         request: &InstanceSpawnRequest,
     ) -> Result<InstanceSpawnResponse, Error> {
-        let call = Call::post("/instances").json_body(&without_defaults(request));
-        self.json(&call.starts_operation()).await
+        self.json(&spawn_call(request)).await
     }
+
+    /// The same, unless `gone` is done before the server has taken it: `None`, and nothing was
+    /// started. A request that is on its way is waited for.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn spawn_unless(
+        &self,
+        request: &InstanceSpawnRequest,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<InstanceSpawnResponse>, Error> {
+        self.json_unless(&spawn_call(request), gone).await
+    }
+}
+
+fn spawn_call(request: &InstanceSpawnRequest) -> Call {
+    Call::post("/instances")
+        .json_body(&without_defaults(request))
+        .starts_operation()
 }
 
 fn without_defaults(request: &InstanceSpawnRequest) -> Value {

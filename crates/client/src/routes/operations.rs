@@ -59,7 +59,7 @@ impl Client {
 
     /// The same, sent once whatever comes of it.
     pub(crate) async fn operation_once(&self, id: OperationId) -> Result<OperationResponse, Error> {
-        self.json_once(&operation_call(id, false)).await
+        self.json_in_turn(&operation_call(id, false)).await
     }
 
     /// The same as the server's own JSON, with fields that this library does not know.

@@ -202,17 +202,21 @@ impl CancelOnDrop {
         contree: Contree,
         request: InstanceSpawnRequest,
     ) -> Result<(Operation, Self), Error> {
-        let (sender, started) = oneshot::channel();
+        let (mut sender, started) = oneshot::channel();
         let sent = contree.client().sent(&Call::post("/instances"));
         tokio::spawn(async move {
-            let started = contree.spawn(&request).await.map(|operation| {
-                let guard = Self {
-                    operation: operation.clone(),
-                    has_ended: AtomicBool::new(false),
-                    runtime: Handle::current(),
-                };
-                (operation, guard)
-            });
+            let started = match contree.spawn_unless(&request, sender.closed()).await {
+                Ok(Some(operation)) => {
+                    let guard = Self {
+                        operation: operation.clone(),
+                        has_ended: AtomicBool::new(false),
+                        runtime: Handle::current(),
+                    };
+                    Ok((operation, guard))
+                }
+                Ok(None) => return,
+                Err(error) => Err(error),
+            };
             // When nobody is there, or leaves without taking it, the guard is dropped.
             let _ = sender.send(started);
         });

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use contree_api::OperationId;
 use contree_api::image::ImageRef;
 use contree_api::instance::InstanceSpawnRequest;
-use contree_client::{Client, Config, Error, ImageFilter, RetryPolicy, UploadStep};
+use contree_client::{Client, Config, Error, ImageFilter, OnRetry, RetryPolicy, UploadStep};
+use tokio::sync::Notify;
 
 use crate::fake::{Fake, error};
 
@@ -203,6 +204,20 @@ async fn runs_are_repeated_only_when_nothing_was_executed() {
             .iter()
             .all(|body| *body == bodies[0] && !body.is_empty())
     );
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_wants_any_more_is_not_started() {
+    let fake = Fake::start(vec![again_after(429, "50")]).await;
+    let request = InstanceSpawnRequest::new("true", IMAGE.parse().unwrap());
+    let waits = Arc::new(Notify::new());
+    let mut config = Config::new(format!("http://{}", fake.address), "t");
+    let told = Arc::clone(&waits);
+    config.on_retry = Some(OnRetry::new(move |_| told.notify_one()));
+    let client = Client::new(config).unwrap();
+    let started = client.spawn_unless(&request, waits.notified()).await;
+    assert_eq!(started.unwrap(), None);
+    assert_eq!(fake.lines(), ["POST /v1/instances"]);
 }
 
 #[tokio::test]
