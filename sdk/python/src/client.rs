@@ -34,12 +34,12 @@ pub(crate) struct Client {
 impl Client {
     /// The connections of this process.
     pub(crate) fn contree(&self, py: Python<'_>) -> PyResult<Contree> {
-        self.contree.get(py, || {
-            let _runtime = process::runtime(py)?.enter();
-            contree_client::Client::new(self.config.clone())
-                .map(Contree::new)
-                .map_err(|error| Failure::from(error).raise(py))
-        })
+        let runtime = process::runtime(py)?;
+        let contree = self.contree.get(py, || {
+            let _entered = runtime.enter();
+            contree_client::Client::new(self.config.clone()).map(Contree::new)
+        });
+        contree.map_err(|error| Failure::from(error).raise(py))
     }
 
     /// Work that asks this server.

@@ -5,7 +5,12 @@
 //! held at the fork is held for ever. So a child gets a runtime and connections of its own when it
 //! first needs them, and what it has from its parent is neither used nor dropped: dropping takes
 //! locks. Our own locks are held only while Python's is, which whoever forks holds, too.
+//!
+//! Nothing under one of our locks calls into Python, not even to make an exception: Python may
+//! switch threads there, and a thread that then waits for our lock keeps Python's, so that neither
+//! goes on. What goes wrong under a lock becomes an exception when the lock is free again.
 
+use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -97,7 +102,12 @@ impl<T: Clone> PerProcess<T> {
     }
 
     /// The value of this process. (`Python` stands for Python's lock, under which ours is held.)
-    pub(crate) fn get(&self, _py: Python<'_>, make: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    /// `make` does not call into Python.
+    pub(crate) fn get<E>(
+        &self,
+        _py: Python<'_>,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = slot.as_ref().and_then(Own::get) {
             return Ok(value.clone());
@@ -118,12 +128,12 @@ pub(crate) fn runtime(py: Python<'_>) -> PyResult<&'static Handle> {
             .max_blocking_threads(FILE_WORKERS)
             .thread_name("contree-sdk")
             .enable_all()
-            .build()
-            .map_err(|error| {
-                PyOSError::new_err(format!("cannot start the threads of contree_sdk: {error}"))
-            })?;
+            .build()?;
         // Never dropped: the process may end while they work.
-        Ok(Box::leak(Box::new(runtime)))
+        Ok::<_, io::Error>(Box::leak(Box::new(runtime)))
+    });
+    let runtime = runtime.map_err(|error| {
+        PyOSError::new_err(format!("cannot start the threads of contree_sdk: {error}"))
     })?;
     Ok(runtime.handle())
 }

@@ -27,6 +27,7 @@ import asyncio, os, signal, sys, threading
 from contree_sdk import Contree, ContreeSync
 from contree_sdk.auth import JWTAuth
 from contree_sdk.config import ContreeConfig
+from contree_sdk.sdk.exceptions import ContreeError
 
 CONFIG = ContreeConfig(auth=JWTAuth(token={TOKEN!r}, base_url={URL!r}))
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from conftest import DEBIAN
+from conftest import DEBIAN, output_of
 from contree_sdk import Contree, ContreeSync, _blocking
 
 NUMBER: contextvars.ContextVar[int] = contextvars.ContextVar("NUMBER")
@@ -135,6 +135,34 @@ async def test_a_blocking_client_works_inside_a_running_loop(config):
     assert image.run("echo", args=["-n", "hi"]).wait().stdout == "hi"
     # And the loop does not take part.
     assert await echo(Contree(config), "ho") == "ho"
+
+
+@pytest.mark.parametrize("url", ["http://no where", "ftp://nowhere"])
+def test_a_client_that_cannot_be_had_is_refused_to_all_threads(url):
+    said = output_of(
+        """
+        # Threads take turns wherever they can.
+        sys.setswitchinterval(1e-6)
+        client = ContreeSync(ContreeConfig(auth=JWTAuth(token="x", base_url=sys.argv[1])))
+        refused = []
+
+        def ask():
+            for _ in range(500):
+                try:
+                    client.get_token_info()
+                except ContreeError as error:
+                    refused.append(error)
+
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(len(refused))
+        """,
+        url,
+    )
+    assert said == "2000\n"
 
 
 def test_a_blocked_thread_leaves_python_to_the_others(config):
