@@ -50,9 +50,9 @@ class Run:
     def status(self) -> Pending[str]: ...                                # one question: "PENDING", "EXECUTING", "SUCCESS" ...
     def started(self) -> Pending[str]: ...                               # sends it if need be; the operation's uuid
     def finished(self, deadline: float | None = None) -> Pending[Outcome]: ...
-        # deadline: seconds as in PLAN "Deadline", from when the server accepted it; strict (also while executing) where it is
+        # deadline: seconds from when the server accepted it; then it is cancelled. Strict (also while executing) where it is
         # less than the timeout that the run was spawned with. Raises FailedOperationError, CancelledOperationError, OperationTimedOutError, WrongOperationTypeError
-    def abandon(self) -> Pending[None]: ...                              # see PLAN "Cancellation"; never raises for what the server says
+    def abandon(self) -> Pending[None]: ...                              # cancelled from this call on, awaited or not; raises nothing that the server says
     def cancel(self) -> Pending[None]: ...                               # DELETE; raises
     def events(self, *, spid: int | None = None, after: int | None = None) -> Events: ...
     def exec(self, *, command: str, args: list[str], shell: bool, env: dict[str, str | None], cwd: str, stdin: bytes, stdin_open: bool,

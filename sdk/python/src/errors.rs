@@ -8,7 +8,7 @@ use std::sync::Arc;
 use contree_client::Error;
 use contree_client::api::{ErrorBody, OperationId};
 use contree_client::error::Refusal;
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -37,7 +37,9 @@ pub(crate) enum Failure {
     },
     /// A failure that several wait for.
     Shared(Arc<Failure>),
-    /// The work was given up half-way.
+    /// Someone else gave the operation up before the server had accepted it.
+    Abandoned,
+    /// The work broke off half-way.
     GivenUp,
 }
 
@@ -98,6 +100,9 @@ impl Failure {
                 make(py, "WrongOperationTypeError", &fields)
             }
             Self::Shared(failure) => failure.exception(py),
+            Self::Abandoned => Ok(PyRuntimeError::new_err(
+                "this was cancelled before the server had accepted it",
+            )),
             Self::GivenUp => Ok(mail::given_up()),
         }
     }

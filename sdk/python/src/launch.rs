@@ -2,10 +2,10 @@
 //!
 //! A request that has been sent must not be forgotten with the task that waited for its answer: the
 //! operation would run on, unknown to everyone. So a task of its own sends it, and whoever gives up
-//! asks [`Launch::abandon`], which waits for the answer and cancels the operation. Only files that
-//! are still being sent are dropped at once.
+//! asks [`Launch::abandon`], which has another task wait for the answer and cancel the operation,
+//! however long either takes. Files that are still being sent are dropped at once, and a run that a
+//! busy server has not taken yet is not asked for again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use contree_client::api::OperationId;
 use contree_client::api::image::ImageImportRequest;
 use contree_client::api::operation::OperationKind;
 use contree_client::{Contree, Operation};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::errors::Failure;
 use crate::spawn::Spawn;
 
-/// How long whoever gives up waits for an operation to be started and cancelled.
+/// How long whoever gives up waits for an operation to be started and cancelled. Both go on then.
 const ABANDON: Duration = Duration::from_secs(5);
 
 /// What is to be started.
@@ -49,8 +50,6 @@ pub(crate) struct Launch {
     /// Apart from the outcome, as it is read in forked children too.
     pub(crate) uuid: Arc<OnceLock<OperationId>>,
     given_up: Notify,
-    /// Whoever gave up could not wait until it was started.
-    orphaned: AtomicBool,
 }
 
 impl Launch {
@@ -66,7 +65,6 @@ impl Launch {
             outcome: watch::Sender::new(None),
             uuid: Arc::default(),
             given_up: Notify::new(),
-            orphaned: AtomicBool::new(false),
         }
     }
 
@@ -80,7 +78,6 @@ impl Launch {
             outcome: watch::Sender::new(Some(Ok(Started { operation, at }))),
             uuid: Arc::new(uuid),
             given_up: Notify::new(),
-            orphaned: AtomicBool::new(false),
         }
     }
 
@@ -108,7 +105,7 @@ impl Launch {
     }
 
     async fn start(self: Arc<Self>, contree: Contree, start: Start) {
-        let unheard = Unheard(&self.outcome);
+        let _unheard = Unheard(&self.outcome);
         let outcome = self.send(&contree, start).await.map(|operation| {
             let _ = self.uuid.set(operation.id());
             Started {
@@ -116,17 +113,7 @@ impl Launch {
                 at: Instant::now(),
             }
         });
-        let orphan = outcome
-            .as_ref()
-            .ok()
-            .map(|started| started.operation.clone());
         self.outcome.send_replace(Some(outcome.map_err(Arc::new)));
-        drop(unheard);
-        if let Some(operation) = orphan
-            && self.orphaned.load(Ordering::SeqCst)
-        {
-            let _ = operation.cancel().await;
-        }
     }
 
     async fn send(&self, contree: &Contree, start: Start) -> Result<Operation, Failure> {
@@ -134,31 +121,37 @@ impl Launch {
             Start::Run(spawn) => {
                 let request = tokio::select! {
                     biased;
-                    () = self.given_up.notified() => return Err(Failure::GivenUp),
+                    () = self.given_up.notified() => return Err(Failure::Abandoned),
                     request = spawn.request(contree) => request?,
                 };
-                Ok(contree.spawn(&request).await?)
+                let operation = contree.spawn_unless(&request, self.given_up.notified());
+                operation.await?.ok_or(Failure::Abandoned)
             }
             Start::Import(request) => Ok(contree.import(&request).await?),
         }
     }
 
-    /// Sees to it that the operation does not go on, if it was begun. Waits until the server knows,
-    /// at most [`ABANDON`]; what is still to do then is done behind the caller's back.
-    pub(crate) async fn abandon(&self) {
-        if self.take_start().is_some() {
-            let never = Err(Arc::new(Failure::GivenUp));
+    /// Sees to it that the operation does not go on, if it was begun, whatever becomes of the
+    /// future. That waits until the server knows, at most [`ABANDON`]; what is still to do then is
+    /// done behind the caller's back.
+    pub(crate) fn abandon(self: &Arc<Self>, runtime: &Handle) -> impl Future<Output = ()> + use<> {
+        let cancel = if self.take_start().is_some() {
+            let never = Err(Arc::new(Failure::Abandoned));
             self.outcome.send_replace(Some(never));
-            return;
-        }
-        self.given_up.notify_one();
-        let cancel = async {
-            if let Ok(started) = self.outcome().await {
-                let _ = started.operation.cancel().await;
-            }
+            None
+        } else {
+            self.given_up.notify_one();
+            let launch = Arc::clone(self);
+            Some(runtime.spawn(async move {
+                if let Ok(started) = launch.outcome().await {
+                    let _ = started.operation.cancel().await;
+                }
+            }))
         };
-        if timeout(ABANDON, cancel).await.is_err() {
-            self.orphaned.store(true, Ordering::SeqCst);
+        async move {
+            if let Some(cancel) = cancel {
+                let _ = timeout(ABANDON, cancel).await;
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::events::Events;
 use crate::launch::{Launch, Start, Started};
 use crate::outcome::Outcome;
 use crate::pending::{Pending, elsewhere};
-use crate::process::Own;
+use crate::process::{self, Own};
 use crate::spawn::Exec;
 
 /// How long past its deadline an operation is waited for that the server itself is about to end.
@@ -23,6 +23,9 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// Wait between two requests to an operation that has not begun, where the server does not say.
 const NOT_YET: Duration = Duration::from_millis(500);
+
+/// Bounds of that wait where it does: not in a hurry, and not much later than the beginning.
+const NOT_YET_BOUNDS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
 
 /// An operation.
 #[pyclass(frozen, module = "contree_sdk._native")]
@@ -102,8 +105,9 @@ impl Run {
 
     fn abandon(&self, py: Python<'_>) -> PyResult<Pending> {
         let launch = self.launch(py)?;
+        let abandoned = launch.abandon(process::runtime(py)?);
         Ok(Pending::new(async move {
-            launch.abandon().await;
+            abandoned.await;
             Ok(())
         }))
     }
@@ -187,8 +191,13 @@ async fn finished(
     }
     match operation.cancel().await {
         Ok(()) => Err(Failure::TimedOut(operation.id())),
-        // It has ended just now.
-        Err(error) if error.status() == Some(409) => Outcome::of_operation(end.await?, kind),
+        // It has ended just now, perhaps by this: a cancel whose answer is lost is sent again.
+        Err(error) if error.status() == Some(409) => {
+            match Outcome::of_operation(end.await?, kind) {
+                Err(Failure::Cancelled(operation)) => Err(Failure::TimedOut(operation)),
+                outcome => outcome,
+            }
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -206,7 +215,7 @@ where
         match ask().await {
             Err(error) if error.status() == Some(425) => {
                 let wait = error.retry_after().unwrap_or(NOT_YET);
-                sleep(wait.max(Duration::from_millis(50))).await;
+                sleep(wait.clamp(NOT_YET_BOUNDS.0, NOT_YET_BOUNDS.1)).await;
             }
             result => return Ok(result?),
         }

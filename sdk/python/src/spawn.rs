@@ -123,6 +123,7 @@ async fn upload(
                 },
             ))
         })
+        // In any order: the package refuses two files for one path.
         .buffer_unordered(UPLOADS)
         .try_collect()
         .await

@@ -175,6 +175,16 @@ def passed(request: Request) -> None:
         pour(server, request.client)
 
 
+def kept_until(event: threading.Event, fault: Fault) -> Fault:
+    """This, once the event is set."""
+
+    def later(request: Request) -> None:
+        event.wait()
+        fault(request)
+
+    return later
+
+
 def silent(request: Request) -> None:
     """No answer, ever."""
     hold(request.client)
