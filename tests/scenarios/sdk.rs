@@ -292,6 +292,47 @@ async fn privileged_a_dropped_run_is_cancelled_only_when_that_was_asked_for() {
     }
 }
 
+/// The last handle goes right after the run, and with it what sends requests.
+#[tokio::test]
+async fn privileged_a_dropped_run_is_cancelled_without_async() {
+    let (server, contree) = server().await;
+    let (url, token) = (server.url().to_owned(), server.token());
+    let work = move || {
+        let contree = blocking::Contree::connect(url, token).expect("a connection");
+        let image = contree.image("tag:debian");
+        let run = image.run("echo up; exec sleep 1000").cancel_on_drop();
+        let run = run.send().expect("it starts");
+        let up = run.stream().next().expect("output").expect("it comes");
+        assert_eq!(up.text(), "up\n");
+        run.id()
+    };
+    let id = tokio::task::spawn_blocking(work).await.expect("no panic");
+    let ended = contree.operation(id).wait().await.expect("it ended");
+    assert_eq!(ended.summary.status, OperationStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn privileged_what_cannot_be_tagged_is_not_lost() {
+    let (server, contree) = server().await;
+    let grants = "admin token create --project default --permissions list,spawn";
+    let made = contree_e2e::Contree::new(&server).line(grants).succeeds();
+    let narrow = Contree::new(server.client_with(made.stdout.trim()));
+    let session = narrow.session("tag:debian");
+    let run = session.run("echo kept > /file").tag("kept").send();
+    let run = run.await.expect("it starts");
+    let Err(Error::NotTagged { image, source, .. }) = run.wait().await else {
+        panic!("it was tagged");
+    };
+    assert_eq!(source.status(), Some(403));
+    assert_eq!(session.tip().id().await.expect("an id"), image);
+    let kept = contree.image(image).read("/file").await.expect("a file");
+    assert_eq!(kept, "kept\n");
+    // The session has taken its step, and takes no second one for the same run.
+    session.rollback(1).expect("there is one before");
+    assert!(matches!(run.wait().await, Err(Error::NotTagged { .. })));
+    assert_eq!(session.tip().to_string(), "tag:debian");
+}
+
 #[tokio::test]
 async fn privileged_a_session_goes_on_branches_and_goes_back() {
     let (_server, contree) = server().await;

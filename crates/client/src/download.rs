@@ -1,15 +1,20 @@
 //! Bytes that come in piece by piece.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
-use tokio::io::AsyncWriteExt as _;
+use tokio::fs::File;
+use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use crate::call::{Call, Sent};
 use crate::{Client, Error};
+
+/// How much is written to disk at a time.
+const WRITE_BYTES: usize = 1024 * 1024;
 
 /// A file that comes in piece by piece.
 #[derive(Debug)]
@@ -66,8 +71,9 @@ impl Download {
     }
 
     /// Writes all that is to come to a file of this machine, and returns its size. It appears under
-    /// its name when it is whole; until then it has `.part` behind it. What is there already and is
-    /// no plain file (a link, a device, a pipe) is written to instead of being replaced.
+    /// its name when it is whole; until then it is beside it, as a hidden file that ends with `.part`.
+    /// What is there already and is no plain file (a link, a device, a pipe) is written to instead of
+    /// being replaced.
     ///
     /// # Errors
     /// As [`Download::next`]; [`Error::Save`] when the file cannot be written.
@@ -79,9 +85,13 @@ impl Download {
         let is_other = tokio::fs::symlink_metadata(to)
             .await
             .is_ok_and(|there| !there.is_file());
-        let part = (!is_other).then(|| Part::beside(to));
-        let path = part.as_ref().map_or(to, |part| &part.path);
-        let mut file = tokio::fs::File::create(path).await.map_err(unwritable)?;
+        let (file, part) = if is_other {
+            (File::create(to).await.map_err(unwritable)?, None)
+        } else {
+            let (file, part) = Part::beside(to).await.map_err(unwritable)?;
+            (file, Some(part))
+        };
+        let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
         let mut size = 0;
         while let Some(piece) = self.next().await? {
             file.write_all(&piece).await.map_err(unwritable)?;
@@ -103,13 +113,21 @@ struct Part {
 }
 
 impl Part {
-    fn beside(path: &Path) -> Self {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".part");
-        Self {
-            path: name.into(),
-            is_whole: false,
-        }
+    /// Of its own: another download to the same place, and whoever else may write there, has no
+    /// part in it.
+    async fn beside(path: &Path) -> std::io::Result<(File, Self)> {
+        // Without the file's name, behind which there may be no room for more.
+        let name = format!(".contree-{}.part", uuid::Uuid::new_v4().simple());
+        path.file_name().ok_or(ErrorKind::IsADirectory)?;
+        let path = path.with_file_name(name);
+        let file = File::create_new(&path).await?;
+        Ok((
+            file,
+            Self {
+                path,
+                is_whole: false,
+            },
+        ))
     }
 
     fn becomes(mut self, path: &Path) -> std::io::Result<()> {

@@ -179,6 +179,17 @@ pub enum Error {
         /// Which.
         operation: contree_api::OperationId,
     },
+    /// A run succeeded, and its image could not be tagged.
+    #[error("the result {image} could not be tagged {tag}")]
+    NotTagged {
+        /// The image that the run left behind.
+        image: contree_api::ImageId,
+        /// What it should have been tagged.
+        tag: contree_api::Tag,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
     /// A session has not so many images to go back.
     #[error("cannot go back {steps} images: the session has {held} before its tip")]
     Rollback {

@@ -15,11 +15,17 @@
 //! Every event that comes resets the count of failures; [`MAX_FAILURES`] in a row are the end.
 //! Answers of 425 do not count: the operation waits for its turn, however long that takes.
 
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use contree_api::OperationId;
 use contree_api::event::{Event, EventData};
+use contree_api::operation::OperationResponse;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use reqwest::Response;
+use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::frames::Frames;
@@ -128,10 +134,41 @@ pub struct Follow {
     /// That is enough.
     to_exit: bool,
     last_id: Option<u64>,
+    opening: Kept<EventStream>,
     stream: Option<EventStream>,
+    asking: Kept<OperationResponse>,
     state: State,
     failures: u32,
-    wait: Option<Duration>,
+    /// When to go on after a failure.
+    pause: Option<Instant>,
+}
+
+/// A request under way. It goes on where it was when whoever waited for it went away and comes back,
+/// however often.
+struct Kept<T>(Option<Going<T>>);
+
+/// (The mutex is never locked: it makes the whole `Sync`.)
+type Going<T> = Mutex<BoxFuture<'static, Result<T, Error>>>;
+
+impl<T> Kept<T> {
+    async fn done<F>(&mut self, begin: impl FnOnce() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let going = self.0.get_or_insert_with(|| Mutex::new(begin().boxed()));
+        let done = going
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .await;
+        self.0 = None;
+        done
+    }
+}
+
+impl<T> fmt::Debug for Kept<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kept").field(&self.0.is_some()).finish()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,10 +192,12 @@ impl Follow {
             exited: false,
             to_exit: false,
             last_id: None,
+            opening: Kept(None),
             stream: None,
+            asking: Kept(None),
             state: State::Live,
             failures: 0,
-            wait: None,
+            pause: None,
         }
     }
 
@@ -192,15 +231,16 @@ impl Follow {
 
     /// The next event; `None` when there are no more. A log without `completion` is possible when
     /// the operation has ended and its log was cut: the operation itself tells the outcome then.
-    /// Dropping the future loses no event.
+    /// Dropping the future loses no event, and none of the time that was waited: it may be polled
+    /// as shortly as one likes.
     ///
     /// # Errors
     /// [`Error::Stream`] after [`MAX_FAILURES`], or at once what never heals (such as 404).
     pub async fn next(&mut self) -> Result<Option<EventFrame>, Error> {
         loop {
-            if let Some(wait) = self.wait {
-                tokio::time::sleep(wait).await;
-                self.wait = None;
+            if let Some(end) = self.pause {
+                tokio::time::sleep_until(end).await;
+                self.pause = None;
             }
             let step = match self.state {
                 State::Done => return Ok(None),
@@ -236,9 +276,12 @@ impl Follow {
                     after: self.last_id,
                 };
                 let call = query.call(self.operation);
-                let response = self.client.once(&call).await?;
-                self.stream
-                    .insert(EventStream::new(&self.client, &call, response))
+                let client = self.client.clone();
+                let opening = self.opening.done(|| async move {
+                    let response = client.once(&call).await?;
+                    Ok(EventStream::new(&client, &call, response))
+                });
+                self.stream.insert(opening.await?)
             }
         };
         let Some(frame) = stream.next().await? else {
@@ -274,7 +317,11 @@ impl Follow {
 
     /// Finds out whether the operation has ended.
     async fn ask(&mut self) -> Result<Option<EventFrame>, Error> {
-        let operation = self.client.operation(self.operation, false).await?;
+        let (client, id) = (self.client.clone(), self.operation);
+        let asking = self
+            .asking
+            .done(|| async move { client.operation(id, false).await });
+        let operation = asking.await?;
         if operation.summary.status.is_terminal() {
             self.state = State::Rest;
         } else {
@@ -301,7 +348,8 @@ impl Follow {
             425 => {
                 let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
                 // A server that says zero must not be asked without pause.
-                self.wait = Some(wait.clamp(Duration::from_millis(50), Duration::from_secs(60)));
+                let wait = wait.clamp(Duration::from_millis(50), Duration::from_secs(60));
+                self.pause = Some(Instant::now() + wait);
                 Ok(())
             }
             410 | 429 | 500 | 502..=599 => self.fail(error),
@@ -325,7 +373,7 @@ impl Follow {
         tracing::debug!(operation = %self.operation, %error, "event stream broke");
         let wait = wait.min(policy.max_wait);
         self.client.retrying(&error, self.failures, wait);
-        self.wait = Some(wait);
+        self.pause = Some(Instant::now() + wait);
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ use crate::error::Refusal;
 use crate::retry::{Attempts, OnRetry, RetryPolicy, parse_retry_after};
 
 /// Largest JSON answer that is read.
-const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 /// Largest error answer that is read; the rest cannot be a sentence.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// Requests at a time of each kind that comes by the thousand. Each at a time needs a connection,
@@ -394,7 +394,7 @@ impl Client {
     }
 
     /// The whole body. The bound is on silence: a large answer may take as long as it moves.
-    async fn read_body(
+    pub(crate) async fn read_body(
         &self,
         call: &Call,
         mut response: Response,

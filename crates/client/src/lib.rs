@@ -37,7 +37,12 @@
 //! Below the objects is [`Client`], with one method per route ([`routes`]), and the words on the
 //! wire ([`api`]). For programs without async there is [`blocking`].
 //!
-//! The library reads no environment and no files it is not given, and prints nothing.
+//! The library reads no files that it is not given, and prints nothing. Of the environment it reads
+//! the proxies (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), never for a server on this
+//! machine's loopback; for `https` it trusts the system's certificates.
+//!
+//! The types in [`api`] are those of the server of the same version; theirs is the only place where
+//! fields are added without `#[non_exhaustive]`.
 
 #![forbid(unsafe_code)]
 

@@ -54,7 +54,7 @@ impl Operation {
     /// they share one connection, and nothing is asked while nothing happens. A wait that is
     /// dropped is over; the operation goes on.
     ///
-    /// A server that is away is waited for, about a minute.
+    /// A server that is away is waited for, one to two minutes.
     ///
     /// # Errors
     /// [`Error`]; 404 when the project has no such operation.
@@ -79,7 +79,7 @@ impl Operation {
     /// Asks for its end. It has ended when [`Operation::wait`] says so.
     ///
     /// # Errors
-    /// [`Error`]; 409 when it has ended already.
+    /// [`Error`]; 409 when it has ended already, also by a request before whose answer was lost.
     pub async fn cancel(&self) -> Result<(), Error> {
         self.contree.client().cancel(self.id).await
     }

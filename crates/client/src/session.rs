@@ -182,7 +182,7 @@ mod tests {
             Err(Error::Rollback { steps: 3, held: 2 })
         ));
         assert_eq!(branch.rollback(2).unwrap().to_string(), "tag:a");
-        branch.move_to(&session.tip());
+        branch.move_to(session.tip());
         assert_eq!(names(&branch), ["tag:a", "tag:b"]);
     }
 }

@@ -25,6 +25,7 @@ pub struct Frame {
 
 /// What no sender may do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// A frame is over the limit.
     #[error("a frame is larger than {MAX_FRAME_BYTES} bytes")]

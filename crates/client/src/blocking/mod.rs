@@ -115,6 +115,13 @@ impl Contree {
         }
     }
 
+    /// Does something in the background, as long as the runtime is there.
+    pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime.0 {
+            runtime.spawn(work);
+        }
+    }
+
     /// The client, for single routes: see [`Contree::block_on`].
     #[must_use]
     pub const fn client(&self) -> &Client {

@@ -1,9 +1,14 @@
 //! Runs, blocking.
 
+use std::time::Duration;
+
 use contree_api::OperationId;
 
 use super::{Contree, Events, ExecBuilder, Operation, Outcome, Output, RunBuilder};
 use crate::Error;
+
+/// How long a run that is dropped waits for the server to take its cancellation.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 impl RunBuilder {
     /// Uploads what has to be uploaded, and starts the run.
@@ -158,6 +163,21 @@ impl Run {
     pub fn wait(&self) -> Result<Outcome, Error> {
         let outcome = self.contree.block_on(self.inner.wait())?;
         Ok(outcome.on(self.contree.clone()))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // In the background it would end with the runtime, and that with the last handle. (Not by
+        // `block_on`, which panics on threads that drive another runtime.)
+        if let Some(request) = self.inner.drops() {
+            let (sender, done) = std::sync::mpsc::channel();
+            self.contree.in_background(async move {
+                request.await;
+                let _ = sender.send(());
+            });
+            let _ = done.recv_timeout(GOODBYE);
+        }
     }
 }
 

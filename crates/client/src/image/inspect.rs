@@ -46,8 +46,8 @@ impl Image {
         self.contree.client().read_file(id, path.as_ref()).await
     }
 
-    /// Writes a file to this machine, and returns its size. It appears under its name when it is
-    /// whole; until then it has `.part` behind it. It is begun anew when the connection breaks.
+    /// Writes a file to this machine as [`Download::save`] does, and returns its size. It is begun
+    /// anew when the connection breaks.
     ///
     /// # Errors
     /// As [`Image::open`]; [`Error::Save`] when it cannot be written.

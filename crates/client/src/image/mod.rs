@@ -79,6 +79,12 @@ impl From<ImageId> for ImageName {
     }
 }
 
+impl<C> From<Image<C>> for ImageName {
+    fn from(image: Image<C>) -> Self {
+        Self(image.name)
+    }
+}
+
 impl From<Tag> for ImageName {
     fn from(tag: Tag) -> Self {
         Self(Name::Ref(ImageRef::Tag(tag)))

@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
 use crate::call::{Call, encode};
+use crate::http::MAX_ANSWER_BYTES;
 use crate::{Client, Error};
 
 /// How much is read from disk at a time.
@@ -118,12 +119,25 @@ impl Client {
     pub async fn upload_bytes(&self, bytes: bytes::Bytes) -> Result<FileResponse, Error> {
         // The same content gives the same file, so an upload may be sent twice.
         let call = Call::post("/files").repeatable();
+        let total = bytes.len();
         self.again(&call, || async {
+            // In pieces, so that it is seen to move.
+            let mut rest = bytes.clone();
+            let pieces = std::iter::from_fn(move || {
+                let size = rest.len().min(CHUNK_BYTES);
+                (size > 0).then(|| Ok::<_, std::io::Error>(rest.split_to(size)))
+            });
+            let sent = Arc::new(AtomicU64::new(0));
+            let counter = Arc::clone(&sent);
+            let pieces = futures_util::stream::iter(pieces).inspect_ok(move |piece| {
+                counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            });
             let request = self
                 .request(&call)
                 .header(CONTENT_TYPE, "application/octet-stream")
-                .body(bytes.clone());
-            self.send_upload(&call, request, &AtomicU64::new(0)).await
+                .header(CONTENT_LENGTH, total)
+                .body(reqwest::Body::wrap_stream(pieces));
+            self.send_upload(&call, request, &sent).await
         })
         .await
     }
@@ -223,7 +237,7 @@ impl Client {
     }
 
     /// Sends a body whose size has no bound in time: it fails only when for
-    /// [`Config::timeout`](crate::Config::timeout) nothing moves.
+    /// [`Config::idle_timeout`](crate::Config::idle_timeout) nothing moves.
     async fn send_upload(
         &self,
         call: &Call,
@@ -237,10 +251,7 @@ impl Client {
                 .await
                 .map_err(|error| self.failed(call, error))?;
             let response = self.checked(call, response).await?;
-            let body = response
-                .bytes()
-                .await
-                .map_err(|error| self.failed(call, error))?;
+            let body = self.read_body(call, response, MAX_ANSWER_BYTES).await?;
             serde_json::from_slice(&body).map_err(|error| call.answer(&error))
         });
         loop {

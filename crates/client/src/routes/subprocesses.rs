@@ -5,6 +5,7 @@ use contree_api::instance::{ExecSpec, InstanceResult, Spid};
 use contree_api::stream::{ClosableStreamRepr, encode};
 
 use crate::call::Call;
+use crate::retry::Repeat;
 use crate::{Client, Error};
 
 impl Client {
@@ -43,8 +44,13 @@ impl Client {
         spid: u32,
         signal: Option<&str>,
     ) -> Result<(), Error> {
-        let call = Call::delete(format!("/operations/{operation}/subprocesses/{spid}"))
+        let mut call = Call::delete(format!("/operations/{operation}/subprocesses/{spid}"))
             .query_some("signal", signal);
+        let kills = signal.is_none_or(|name| matches!(name, "KILL" | "SIGKILL" | "9"));
+        if !kills {
+            // A second INT is not the same as one.
+            call.repeat = Repeat::Unsafe;
+        }
         self.done(&call).await
     }
 

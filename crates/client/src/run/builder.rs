@@ -235,7 +235,9 @@ impl<C> RunBuilder<C> {
     }
 
     /// Cancels the run when whoever waits for it stops doing so: when the handle, or the future
-    /// that starts it, is dropped before the run has been waited for to its end.
+    /// that starts it, is dropped before the run has been waited for to its end. The request is made
+    /// in the background, by the runtime, which has to live on for it; that of a
+    /// [`blocking`](crate::blocking) run is waited for, up to 5 seconds.
     pub fn cancel_on_drop(mut self) -> Self {
         self.draft.cancels_on_drop = true;
         self

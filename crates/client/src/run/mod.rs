@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use contree_api::instance::InstanceSpawnRequest;
 use contree_api::{OperationId, Tag};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 pub use self::builder::RunBuilder;
 pub(crate) use self::builder::whole_seconds;
@@ -55,9 +55,14 @@ use crate::{Contree, Error, Follow, Operation};
 /// ```
 pub struct Run {
     operation: Operation,
+    left: Mutex<Left>,
+    guard: Option<CancelOnDrop>,
+}
+
+/// What is left to be done once, when it has ended well.
+struct Left {
     tag: Option<Tag>,
     step: Option<Step>,
-    guard: Option<CancelOnDrop>,
 }
 
 impl Run {
@@ -69,8 +74,7 @@ impl Run {
     ) -> Self {
         Self {
             operation,
-            tag,
-            step,
+            left: Mutex::const_new(Left { tag, step }),
             guard,
         }
     }
@@ -158,24 +162,37 @@ impl Run {
         self.operation.cancel().await
     }
 
+    /// What dropping it would do in the background, if anything.
+    pub(crate) fn drops(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        self.guard.as_ref().and_then(CancelOnDrop::due)
+    }
+
     /// Waits for the run's end. A command that fails is no error: see [`Outcome::success`].
     ///
     /// # Errors
     /// [`Error::Failed`] when the command could not be run, [`Error::Cancelled`] when somebody
-    /// cancelled it, else any [`Error`].
+    /// cancelled it, [`Error::NotTagged`] when [`RunBuilder::tag`] asked for what cannot be done,
+    /// else any [`Error`].
     pub async fn wait(&self) -> Result<Outcome, Error> {
         let answer = self.operation.wait().await?;
         if let Some(guard) = &self.guard {
             guard.has_ended.store(true, Ordering::Relaxed);
         }
-        let contree = self.operation.contree();
-        let outcome = Outcome::of_run(contree, answer)?;
+        let outcome = Outcome::of_run(self.operation.contree(), answer)?;
         if let (Some(image), true) = (&outcome.image, outcome.success()) {
-            if let Some(tag) = &self.tag {
-                image.tag(tag.as_str()).await?;
-            }
-            if let Some(step) = &self.step {
+            let mut left = self.left.lock().await;
+            if let Some(step) = left.step.take() {
                 step.advance(image.name());
+            }
+            if let Some(tag) = &left.tag {
+                if let Err(source) = image.tag(tag.as_str()).await {
+                    return Err(Error::NotTagged {
+                        image: image.id().await?,
+                        tag: tag.clone(),
+                        source: Box::new(source),
+                    });
+                }
+                left.tag = None;
             }
         }
         Ok(outcome)
@@ -196,6 +213,19 @@ pub(crate) struct CancelOnDrop {
 }
 
 impl CancelOnDrop {
+    /// The request that is to be made now, the first time it is asked for.
+    fn due(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        if self.has_ended.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let operation = self.operation.clone();
+        Some(async move {
+            if let Err(error) = operation.cancel().await {
+                tracing::debug!(%error, id = %operation.id(), "could not cancel");
+            }
+        })
+    }
+
     /// Starts a run under guard. The request is made by a task of its own, for an answer that
     /// nobody waits for any more still tells what to cancel.
     async fn start(
@@ -232,13 +262,8 @@ impl CancelOnDrop {
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        if !self.has_ended.load(Ordering::Relaxed) {
-            let operation = self.operation.clone();
-            self.runtime.spawn(async move {
-                if let Err(error) = operation.cancel().await {
-                    tracing::debug!(%error, id = %operation.id(), "could not cancel");
-                }
-            });
+        if let Some(request) = self.due() {
+            self.runtime.spawn(request);
         }
     }
 }

@@ -152,14 +152,14 @@ impl From<FileId> for Upload {
     }
 }
 
-/// Sends what has to be sent. The first failure ends it.
+/// Sends what has to be sent, and answers in the order given. The first failure ends it.
 pub(crate) async fn send_all(
     client: &Client,
     uploads: Vec<(String, Upload)>,
 ) -> Result<Vec<(String, AttachedFile)>, Error> {
     futures_util::stream::iter(uploads)
         .map(|(to, upload)| async move { Ok((to, upload.send(client).await?)) })
-        .buffer_unordered(AT_ONCE)
+        .buffered(AT_ONCE)
         .try_collect()
         .await
 }

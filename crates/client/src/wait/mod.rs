@@ -45,6 +45,7 @@ use std::time::Duration;
 
 use contree_api::OperationId;
 use contree_api::operation::OperationResponse;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::board::{Board, Notice};
@@ -72,6 +73,9 @@ const ABSENT_FOR: Duration = Duration::from_secs(60);
 const OPENING: Duration = Duration::from_secs(10);
 /// As how many failures a silence counts, which takes so much longer than others.
 const SILENCE: u32 = 5;
+/// Logs that are followed at a time, each over a connection of its own. Who finds no place asks now
+/// and then instead.
+const MAX_FOLLOWS: usize = 64;
 /// How often the server may say that it knows nothing of an operation which it has just accepted:
 /// where several answer for one, they learn of it one after the other.
 const MAX_UNKNOWN: u32 = 10;
@@ -83,6 +87,8 @@ const STEADY: Duration = Duration::from_secs(10);
 pub(crate) struct Waiter {
     client: Client,
     board: Arc<Board>,
+    /// Places for those that follow the logs of operations for want of a feed.
+    follows: Arc<Semaphore>,
     linger: Duration,
     opening: Duration,
 }
@@ -92,6 +98,7 @@ impl Waiter {
         Self {
             client,
             board: Arc::default(),
+            follows: Arc::new(Semaphore::new(MAX_FOLLOWS)),
             linger: LINGER,
             opening: OPENING,
         }
@@ -192,6 +199,9 @@ impl Waiter {
                 tokio::time::sleep(self.client.retry_policy().delay(failures)).await;
             }
             failures += 1;
+            let Ok(_place) = self.follows.try_acquire() else {
+                continue;
+            };
             // Only what is not output: that of a command that prints much is of no use here.
             let mut events = self.client.follow(id).spid(0);
             loop {
@@ -200,7 +210,7 @@ impl Waiter {
                     Ok(None) => break,
                     // A token that may not read events, or a server without any.
                     Err(Error::Status {
-                        status: 403..=406 | 501,
+                        status: 400 | 403..=406 | 501,
                         ..
                     }) => break,
                     Err(error) => return Err(error),
@@ -247,7 +257,9 @@ impl Task {
                     let opened = Instant::now();
                     let error = self.read(&mut feed, &mut failures).await;
                     let Some(error) = error else { break };
-                    if opened.elapsed() >= STEADY {
+                    // One that fell silent may never have passed anything on.
+                    let was_silent = matches!(error, Error::TimedOut { .. });
+                    if opened.elapsed() >= STEADY && !was_silent {
                         failures = 0;
                     }
                     error

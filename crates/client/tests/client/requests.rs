@@ -10,6 +10,8 @@ use contree_api::OperationId;
 use contree_api::image::ImageRef;
 use contree_api::instance::InstanceSpawnRequest;
 use contree_client::{Client, Config, Error, ImageFilter, OnRetry, RetryPolicy, UploadStep};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::fake::{Fake, error};
@@ -356,6 +358,31 @@ impl std::fmt::Debug for Fake {
     }
 }
 
+/// Whoever draws a screen meanwhile asks for the next event for a moment only.
+#[tokio::test]
+async fn a_stream_goes_on_however_shortly_it_is_waited_for() {
+    let fake = Fake::start(vec![
+        broken_events(&[out(0, "a")]),
+        events(&[out(1, "b")]),
+        operation("EXECUTING"),
+        events(&[completion(2)]),
+    ])
+    .await;
+    let mut config = Config::new(format!("http://{}", fake.address), "t");
+    config.retry.delays = vec![Duration::from_millis(30)];
+    let mut follow = Client::new(config).unwrap().follow(operation_id());
+    let mut seen = 0;
+    loop {
+        match tokio::time::timeout(Duration::from_millis(1), follow.next()).await {
+            Err(_) => {}
+            Ok(Ok(Some(_))) => seen += 1,
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => panic!("{error}"),
+        }
+    }
+    assert_eq!(seen, 3);
+}
+
 #[tokio::test]
 async fn a_stream_that_ends_early_is_checked_against_the_operation() {
     let fake = Fake::start(vec![
@@ -538,6 +565,74 @@ async fn a_whole_file_is_begun_anew_when_it_breaks_off() {
     assert_eq!(
         std::fs::read(folder.path().join("c")).unwrap(),
         b"all of it"
+    );
+}
+
+#[tokio::test]
+async fn what_was_there_stays_until_a_file_is_whole() {
+    let cut = || broken("all").into_response();
+    let fake = Fake::start(vec![cut(), cut()]).await;
+    let mut config = Config::new(format!("http://{}", fake.address), "t");
+    config.retry.max_attempts = 2;
+    config.retry.delays = vec![Duration::ZERO];
+    let client = Client::new(config).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("a".repeat(255));
+    std::fs::write(&to, "mine").unwrap();
+    let failed = client.save_file(IMAGE.parse().unwrap(), "/a", &to).await;
+    assert!(matches!(failed, Err(Error::Transport { .. })), "{failed:?}");
+    assert_eq!(std::fs::read(&to).unwrap(), b"mine");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// One INT asks a program to end, a second one not to clean up.
+#[tokio::test]
+async fn only_what_kills_is_sent_again() {
+    let done = StatusCode::NO_CONTENT.into_response();
+    let fake = Fake::start(vec![error(502, "away"), error(502, "away"), done]).await;
+    let client = fake.client();
+    let failed = client.signal(operation_id(), 1, Some("INT")).await;
+    assert_eq!(failed.unwrap_err().status(), Some(502));
+    assert_eq!(fake.lines().len(), 1);
+    client.signal(operation_id(), 1, None).await.unwrap();
+    assert_eq!(fake.lines().len(), 3);
+}
+
+/// A server that reads slowly, for much longer than it may stand still.
+#[tokio::test]
+async fn an_upload_takes_as_long_as_it_moves() {
+    const SIZE: usize = 32 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = Config::new(format!("http://{}", listener.local_addr().unwrap()), "t");
+    config.idle_timeout = Duration::from_millis(500);
+    config.retry = RetryPolicy::never();
+    let reads = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut buffer = vec![0; 512 << 10];
+        let mut left = SIZE;
+        let mut head = Vec::new();
+        while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        while left > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            left -= stream.read(&mut buffer).await.unwrap();
+        }
+        let body = format!(r#"{{"uuid":"{OPERATION}","sha256":"{EMPTY_SHA256}","size":{SIZE}}}"#);
+        let answer = format!(
+            "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        head
+    };
+    let client = Client::new(config).unwrap();
+    let (sent, head) = tokio::join!(client.upload_bytes(vec![7; SIZE].into()), reads);
+    sent.unwrap();
+    let head = String::from_utf8(head).unwrap();
+    assert!(
+        head.contains(&format!("content-length: {SIZE}\r\n")),
+        "{head}"
     );
 }
 
