@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use contree_api::OperationId;
 use reqwest::{Method, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::retry::Repeat;
@@ -36,6 +37,13 @@ pub(crate) struct Call {
     /// It is one of possibly thousands at once, and waits for one of the few places that there are
     /// for those of its kind.
     pub(crate) turn: Option<Turn>,
+}
+
+/// What matters of the answer to a request that starts an operation. Whatever else is in it, or is not:
+/// the operation is there, and whoever started it has to know.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Started {
+    pub(crate) uuid: OperationId,
 }
 
 impl Call {

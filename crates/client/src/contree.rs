@@ -7,8 +7,11 @@ use contree_api::image::ImageImportRequest;
 use contree_api::instance::InstanceSpawnRequest;
 use contree_api::operation::OperationSummary;
 
+use crate::call::Started;
 use crate::image::{ImageName, ImportBuilder, Source};
-use crate::wait::{Origin, Waiter};
+use crate::routes::images::import_call;
+use crate::routes::instances::spawn_call;
+use crate::wait::{Mark, Origin, Waiter};
 use crate::{
     Client, Config, Error, Image, ImageFilter, List, Operation, OperationFilter, Run, Session,
 };
@@ -142,12 +145,8 @@ impl Contree {
     /// [`Error`]. When the answer does not come, the run may have started.
     pub async fn spawn(&self, request: &InstanceSpawnRequest) -> Result<Operation, Error> {
         let (_interest, mark) = self.waiter.expect();
-        let started = self.client().spawn(request).await?;
-        Ok(Operation::new(
-            self.clone(),
-            started.uuid,
-            Origin::Here(mark),
-        ))
+        let started: Started = self.client().json(&spawn_call(request)).await?;
+        Ok(self.begun(started.uuid, mark))
     }
 
     /// The same, unless `gone` is done before the server has taken it: `None`, and nothing was
@@ -162,11 +161,8 @@ impl Contree {
         gone: impl Future<Output = ()>,
     ) -> Result<Option<Operation>, Error> {
         let (_interest, mark) = self.waiter.expect();
-        let Some(started) = self.client().spawn_unless(request, gone).await? else {
-            return Ok(None);
-        };
-        let origin = Origin::Here(mark);
-        Ok(Some(Operation::new(self.clone(), started.uuid, origin)))
+        let started = self.client().spawn_unless(request, gone).await?;
+        Ok(started.map(|id| self.begun(id, mark)))
     }
 
     /// Starts an import as the API words it. A server that is busy is waited for, as with
@@ -176,11 +172,25 @@ impl Contree {
     /// [`Error`]. When the answer does not come, the import may have started.
     pub async fn import(&self, request: &ImageImportRequest) -> Result<Operation, Error> {
         let (_interest, mark) = self.waiter.expect();
-        let started = self.client().import_image(request).await?;
-        Ok(Operation::new(
-            self.clone(),
-            started.uuid,
-            Origin::Here(mark),
-        ))
+        let started: Started = self.client().json(&import_call(request)).await?;
+        Ok(self.begun(started.uuid, mark))
+    }
+
+    /// The same, given up as [`Contree::spawn_unless`] is.
+    ///
+    /// # Errors
+    /// As [`Contree::import`].
+    pub async fn import_unless(
+        &self,
+        request: &ImageImportRequest,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<Operation>, Error> {
+        let (_interest, mark) = self.waiter.expect();
+        let started = self.client().import_unless(request, gone).await?;
+        Ok(started.map(|id| self.begun(id, mark)))
+    }
+
+    fn begun(&self, id: OperationId, mark: Option<Mark>) -> Operation {
+        Operation::new(self.clone(), id, Origin::Here(mark))
     }
 }

@@ -44,6 +44,16 @@ pub enum Error {
         #[source]
         source: Cause,
     },
+    /// There is nothing to tell by who a server of `https` is.
+    #[error(
+        "the system's certificates, which https needs, cannot be read: install ca-certificates, or \
+         name a file of certificates in SSL_CERT_FILE"
+    )]
+    Certificates {
+        /// Why.
+        #[source]
+        source: Cause,
+    },
     /// The server could not be reached; nothing was sent.
     #[error("could not connect to {url}")]
     Connect {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
+    RETRY_AFTER,
 };
 use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -108,8 +109,15 @@ impl Client {
             // redirected, so a client of a plain server never needs them.
             builder = builder.tls_certs_only([]);
         }
-        let http = builder.build().map_err(|source| Error::Setup {
-            source: source.into(),
+        let is_https = url.scheme() == "https";
+        let http = builder.build().map_err(|source| {
+            let source = source.into();
+            // Nothing else can go wrong there.
+            if is_https {
+                Error::Certificates { source }
+            } else {
+                Error::Setup { source }
+            }
         })?;
         let prefix = url.path().trim_end_matches('/');
         let origin = url.origin().ascii_serialization();
@@ -339,7 +347,10 @@ impl Client {
             return Ok(response);
         }
         if status.is_success() || status.is_redirection() {
-            return Err(call.answer(&format!("status {status}")));
+            let to = response.headers().get(LOCATION);
+            let to = to.and_then(|to| to.to_str().ok());
+            let to = to.map_or_else(String::new, |to| format!(", which leads to {to}"));
+            return Err(call.answer(&format!("status {status}{to}")));
         }
         let headers = response.headers().clone();
         let retry_after = headers

@@ -127,7 +127,10 @@ impl Launch {
                 let operation = contree.spawn_unless(&request, self.given_up.notified());
                 operation.await?.ok_or(Failure::Abandoned)
             }
-            Start::Import(request) => Ok(contree.import(&request).await?),
+            Start::Import(request) => {
+                let operation = contree.import_unless(&request, self.given_up.notified());
+                operation.await?.ok_or(Failure::Abandoned)
+            }
         }
     }
 

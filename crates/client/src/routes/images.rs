@@ -1,10 +1,10 @@
 //! Images, tags and imports.
 
 use contree_api::image::{Image, ImageImportRequest, ImageImportResponse, ImageList, TagUpdate};
-use contree_api::{ImageId, Tag};
+use contree_api::{ImageId, OperationId, Tag};
 use reqwest::Method;
 
-use crate::call::Call;
+use crate::call::{Call, Started};
 use crate::{Client, Error};
 
 /// Which images a list has. Left out: all of the project and the public ones, newest first.
@@ -76,7 +76,27 @@ impl Client {
         &self,
         request: &ImageImportRequest,
     ) -> Result<ImageImportResponse, Error> {
-        let call = Call::post("/images/import").json_body(request);
-        self.json(&call.starts_operation()).await
+        self.json(&import_call(request)).await
     }
+
+    /// The same, unless `gone` is done before the server has taken it: `None`, and nothing was
+    /// started. A request that is on its way is waited for.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn import_unless(
+        &self,
+        request: &ImageImportRequest,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<OperationId>, Error> {
+        let call = import_call(request);
+        let started = self.json_unless::<Started>(&call, gone);
+        Ok(started.await?.map(|started| started.uuid))
+    }
+}
+
+pub(crate) fn import_call(request: &ImageImportRequest) -> Call {
+    Call::post("/images/import")
+        .json_body(request)
+        .starts_operation()
 }

@@ -1,9 +1,10 @@
 //! Runs.
 
+use contree_api::OperationId;
 use contree_api::instance::{InstanceSpawnRequest, InstanceSpawnResponse};
 use serde_json::Value;
 
-use crate::call::Call;
+use crate::call::{Call, Started};
 use crate::{Client, Error};
 
 impl Client {
@@ -28,12 +29,14 @@ impl Client {
         &self,
         request: &InstanceSpawnRequest,
         gone: impl Future<Output = ()>,
-    ) -> Result<Option<InstanceSpawnResponse>, Error> {
-        self.json_unless(&spawn_call(request), gone).await
+    ) -> Result<Option<OperationId>, Error> {
+        let call = spawn_call(request);
+        let started = self.json_unless::<Started>(&call, gone);
+        Ok(started.await?.map(|started| started.uuid))
     }
 }
 
-fn spawn_call(request: &InstanceSpawnRequest) -> Call {
+pub(crate) fn spawn_call(request: &InstanceSpawnRequest) -> Call {
     Call::post("/instances")
         .json_body(&without_defaults(request))
         .starts_operation()

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use contree_api::OperationId;
-use contree_api::image::ImageRef;
+use contree_api::image::{ImageImportRequest, ImageRef, Registry};
 use contree_api::instance::InstanceSpawnRequest;
 use contree_client::{Client, Config, Error, ImageFilter, OnRetry, RetryPolicy, UploadStep};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -220,6 +220,44 @@ async fn a_run_that_nobody_wants_any_more_is_not_started() {
     let started = client.spawn_unless(&request, waits.notified()).await;
     assert_eq!(started.unwrap(), None);
     assert_eq!(fake.lines(), ["POST /v1/instances"]);
+}
+
+/// Whatever else a server answers, what it has started is known.
+#[tokio::test]
+async fn the_id_is_all_that_starting_needs() {
+    let started = || {
+        let body = format!(r#"{{"uuid":"{OPERATION}"}}"#);
+        (StatusCode::CREATED, body).into_response()
+    };
+    let fake = Fake::start(vec![started(), started()]).await;
+    let never = std::future::pending;
+    let run = InstanceSpawnRequest::new("true", IMAGE.parse().unwrap());
+    let run = fake.client().spawn_unless(&run, never()).await.unwrap();
+    assert_eq!(run, Some(operation_id()));
+    let import = ImageImportRequest {
+        registry: Registry {
+            url: "docker://localhost/a".into(),
+            credentials: None,
+        },
+        tag: None,
+        timeout: None,
+    };
+    let import = fake.client().import_unless(&import, never()).await.unwrap();
+    assert_eq!(import, Some(operation_id()));
+}
+
+#[tokio::test]
+async fn where_a_redirect_leads_is_told() {
+    let to = [("location", "https://there/v1/images")];
+    let moved = (StatusCode::PERMANENT_REDIRECT, to).into_response();
+    let fake = Fake::start(vec![moved]).await;
+    let failure = fake.client().whoami().await.unwrap_err();
+    assert!(
+        failure
+            .to_string()
+            .ends_with("which leads to https://there/v1/images"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
