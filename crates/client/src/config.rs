@@ -11,12 +11,15 @@ use crate::retry::{OnRetry, RetryPolicy};
 pub struct Config {
     /// `http` or `https`, host, port and any path prefix; `/v1` is appended.
     pub base_url: String,
-    /// Sent as bearer token.
+    /// Sent as bearer token, unless it is empty.
     pub token: String,
     /// Sent as `Project` header when set.
     pub project: Option<String>,
     /// Sent as `User-Agent`. Default `contree-client/VERSION`.
     pub user_agent: String,
+    /// Names and values that are sent with every request, in place of those above where these have
+    /// the same names: what a gateway in front of the server asks for, for example. Default none.
+    pub headers: Vec<(String, String)>,
     /// From sending a request to the head of its answer, and then longest silence until its end.
     /// Event streams, uploads and downloads are bounded by [`Config::idle_timeout`] instead. Default
     /// 300 seconds.
@@ -40,6 +43,7 @@ impl Config {
             token: token.into(),
             project: None,
             user_agent: concat!("contree-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            headers: Vec::new(),
             timeout: Duration::from_secs(300),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(90),

@@ -34,7 +34,7 @@ pub enum Error {
     /// The token or project has characters that a header cannot carry.
     #[error("the {what} has characters that cannot be sent in a header")]
     Header {
-        /// `token`, `project` or `user agent`.
+        /// `token`, `project`, `user agent`, `name of a header` or `value of a header`.
         what: &'static str,
     },
     /// The HTTP machinery could not be set up.

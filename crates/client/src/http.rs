@@ -1,13 +1,14 @@
 //! One request, with everything that every request needs: address, headers, timeouts, retries,
 //! and errors in the server's own words.
 
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
-    RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, RETRY_AFTER, USER_AGENT,
 };
 use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -79,16 +80,8 @@ impl Client {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(invalid());
         }
-        let mut headers = HeaderMap::new();
-        let mut bearer = header(&format!("Bearer {}", config.token), "token")?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
-        if let Some(project) = &config.project {
-            headers.insert("Project", header(project, "project")?);
-        }
         let mut builder = reqwest::Client::builder()
-            .default_headers(headers)
-            .user_agent(header(&config.user_agent, "user agent")?)
+            .default_headers(headers(&config)?)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(config.connect_timeout)
             .tcp_keepalive(Duration::from_secs(30));
@@ -425,6 +418,29 @@ impl Client {
     }
 }
 
+/// What every request has.
+fn headers(config: &Config) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    headers.insert(USER_AGENT, header(&config.user_agent, "user agent")?);
+    if !config.token.is_empty() {
+        let mut bearer = header(&format!("Bearer {}", config.token), "token")?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    if let Some(project) = &config.project {
+        headers.insert("Project", header(project, "project")?);
+    }
+    for (name, value) in &config.headers {
+        let name = HeaderName::from_str(name).map_err(|_| Error::Header {
+            what: "name of a header",
+        })?;
+        let mut value = header(value, "value of a header")?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
 fn header(value: &str, what: &'static str) -> Result<HeaderValue, Error> {
     HeaderValue::from_str(value.trim()).map_err(|_| Error::Header { what })
 }
@@ -468,6 +484,24 @@ mod tests {
             Client::new(odd),
             Err(Error::Header { what: "token" })
         ));
+    }
+
+    #[test]
+    fn headers_of_its_own() {
+        let mut config = Config::new("http://h", "t");
+        config.headers = vec![
+            ("authorization".to_owned(), "Basic eDp5".to_owned()),
+            ("X-Api-Key".to_owned(), "key".to_owned()),
+        ];
+        let sent = headers(&config).unwrap();
+        assert_eq!(sent["Authorization"], "Basic eDp5");
+        assert_eq!(sent["X-Api-Key"], "key");
+        let nobody = headers(&Config::new("http://h", "")).unwrap();
+        assert!(!nobody.contains_key(AUTHORIZATION));
+        for (name, value) in [("no name", "v"), ("n", "two\nlines")] {
+            config.headers = vec![(name.to_owned(), value.to_owned())];
+            assert!(matches!(headers(&config), Err(Error::Header { .. })));
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ class Pending(Generic[_T]):
 
 class Client:
     def __init__(
-        self, *, base_url: str, token: str, project: str | None, user_agent: str,
+        self, *, base_url: str, user_agent: str,
+        headers: list[tuple[str, str]],   # sent with every request
         timeout: float,          # seconds for a request, and of silence in a stream of bytes
         retries: int,            # further attempts of repeatable requests
         busy_timeout: float,     # seconds for which 429 on spawn and import is waited out
@@ -62,7 +63,7 @@ class Run:
     def process_result(self, spid: int) -> Pending[Outcome]: ...
 
 class Outcome:
-    """How a run ended."""
+    """How a run ended. Can be pickled; copies are itself."""
 
     operation: str
     image: str | None

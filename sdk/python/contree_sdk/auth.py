@@ -35,7 +35,7 @@ class Auth:
         found: dict[str, str] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if value in os.environ:
+            if isinstance(value, str) and value in os.environ:
                 logger.info("%s comes from the environment variable %s", field.name, value)
                 found[field.name] = os.environ[value]
             elif profile is not None and field.default is not MISSING and value == field.default:

@@ -18,8 +18,8 @@ class ContreeConfig:
     auth: IAMAuth | JWTAuth = field(default_factory=IAMAuth)
     """Who is asking, and which server."""
 
-    transport_timeout: float = 10.0
-    """How long an answer, or the next byte of one, may take."""
+    transport_timeout: float | None = 10.0
+    """How long an answer, or the next byte of one, may take; None: as long as it likes."""
 
     file_upload_chunk_size: int = 1024 * 1024
     """Has no effect: files are read in pieces of a fixed size. Here for code that sets it."""

@@ -55,18 +55,17 @@ impl Client {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (*, base_url, token, project, user_agent, timeout, retries, busy_timeout))]
+    #[pyo3(signature = (*, base_url, headers, user_agent, timeout, retries, busy_timeout))]
     fn new(
         base_url: String,
-        token: String,
-        project: Option<String>,
+        headers: Vec<(String, String)>,
         user_agent: String,
         timeout: f64,
         retries: u32,
         busy_timeout: f64,
     ) -> PyResult<Self> {
-        let mut config = Config::new(base_url, token);
-        config.project = project;
+        let mut config = Config::new(base_url, "");
+        config.headers = headers;
         config.user_agent = user_agent;
         config.timeout = seconds("timeout", timeout)?;
         config.connect_timeout = config.timeout.min(CONNECT);

@@ -8,11 +8,13 @@ use contree_client::api::operation::{
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyType};
+use serde::{Deserialize, Serialize};
 
 use crate::errors::Failure;
 
 /// How a run ended. Python objects are made of what is asked for, when it is.
+#[derive(Serialize, Deserialize)]
 #[pyclass(frozen, module = "contree_sdk._native")]
 pub(crate) struct Outcome {
     operation: OperationId,
@@ -83,6 +85,28 @@ impl Outcome {
 
 #[pymethods]
 impl Outcome {
+    /// What [`Outcome::__reduce__`] has told.
+    #[new]
+    fn told(json: &str) -> PyResult<Self> {
+        serde_json::from_str(json)
+            .map_err(|error| PyValueError::new_err(format!("this is no outcome: {error}")))
+    }
+
+    /// For `pickle`.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, (String,)) {
+        let json = serde_json::to_string(slf.get()).expect("wire types have string keys");
+        (slf.get_type(), (json,))
+    }
+
+    /// Nothing of it changes: a copy would not differ.
+    const fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _seen: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
     #[getter]
     fn operation(&self) -> String {
         self.operation.to_string()

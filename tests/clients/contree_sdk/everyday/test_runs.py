@@ -1,5 +1,8 @@
 """Runs: every parameter, and what the result says."""
 
+import copy
+import pickle
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
@@ -33,6 +36,15 @@ def test_the_result(sdk, debian):
     assert "exit_code=0" in repr(done)
     with pytest.raises(ContreeImageStateError):
         _ = debian.result
+
+
+def test_results_can_be_kept_and_copied(sdk, debian):
+    result = sdk.done(debian.run(shell="printf 'one\\ntwo'; exit 3", truncate_output_at=5)).result
+    for again in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
+        assert again == result
+        assert (again.stdout, again.exit_code, again.truncated) == ("one\nt", 3, True)
+    fields = asdict(result)
+    assert (fields["stdout"], fields["elapsed_time"]) == ("one\nt", result.elapsed_time)
 
 
 def test_the_place_and_the_environment(sdk, debian):

@@ -116,6 +116,13 @@ class Request:
         head, rest = content.split(b"\r\n\r\n", 1)
         return cls(client, server, head, rest)
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """By their names in small letters."""
+        lines = self._head.decode("latin-1").split("\r\n")[1:]
+        named = (line.split(":", 1) for line in lines)
+        return {name.lower(): value.strip() for name, value in named}
+
     def take_body(self) -> None:
         """Reads all of the body, so that an answer finds a client that listens."""
         length = re.search(rb"(?im)^content-length: *(\d+)", self._head)

@@ -4,7 +4,7 @@ import os
 import uuid
 
 import pytest
-from contree_sdk.auth import JWTAuth
+from contree_sdk.auth import Auth, JWTAuth
 from contree_sdk.sdk.exceptions import (
     ApiStatusCodeError,
     ApiTimeoutError,
@@ -24,6 +24,7 @@ from door import (
     cut_after,
     dripped,
     lost,
+    passed,
     refused,
     reset,
     silent,
@@ -54,6 +55,66 @@ def through(open_sdk, door):
         return open_sdk(auth=JWTAuth(token=TOKEN, base_url=door.url), **settings)
 
     return through
+
+
+def behind(base_url, headers):
+    """An `Auth` for a server behind a gateway, with whatever that wants to be told."""
+
+    class Behind(Auth):
+        def get_headers(self):
+            return headers
+
+    return Behind(base_url=base_url)
+
+
+class Own:
+    """As much of an `Auth` as a client asks for."""
+
+    def __init__(self, base_url, headers):
+        self.base_url = base_url
+        self._headers = headers
+
+    def resolve(self):
+        return self
+
+    def get_headers(self):
+        return self._headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {TOKEN}", "CF-Access-Client-Id": "someone"},
+        {"Authorization": "Basic c29tZTpvbmU="},
+        {"X-Api-Key": "key", "User-Agent": "mine/1"},
+        {},
+    ],
+)
+@pytest.mark.parametrize("kind", [behind, Own])
+def test_who_asks_is_said_in_any_words(open_sdk, door, headers, kind):
+    heard = []
+
+    def listening(request):
+        heard.append(request.headers)
+        passed(request)
+
+    door.keep("", listening)
+    sdk = open_sdk(auth=kind(door.url, headers))
+    if TOKEN in headers.get("Authorization", ""):
+        assert sdk.of(sdk.client.images(number=1))
+    else:
+        with pytest.raises(ApiStatusCodeError) as raised:
+            sdk.of(sdk.client.images(number=1))
+        assert raised.value.status == 401
+    for sent in heard:
+        assert sent | {name.lower(): value for name, value in headers.items()} == sent
+        assert headers.keys() & {"Authorization"} or "authorization" not in sent
+
+
+@pytest.mark.parametrize("seconds", [None, float("inf")])
+def test_a_wait_without_bound(through, seconds):
+    sdk = through(transport_timeout=seconds)
+    assert sdk.of(sdk.client.images(number=1))
 
 
 def marked(sdk, **settings):

@@ -6,16 +6,21 @@ import logging
 import platform
 from dataclasses import fields, replace
 from datetime import timedelta
+from math import isfinite
 from time import time
+from typing import Any
 
 from contree_sdk import _native
 from contree_sdk._version import __version__
-from contree_sdk.auth import IAMAuth
+from contree_sdk.auth import Auth, IAMAuth
 from contree_sdk.config import ContreeConfig
 from contree_sdk.sdk.exceptions import ApiStatusCodeError, ContreeTransportError
 from contree_sdk.utils.models.auth import WhoAmI
 
 logger = logging.getLogger(__name__)
+
+_UNBOUNDED = 1e9
+"""Seconds that nobody waits to the end."""
 
 
 class ClientBase:
@@ -65,29 +70,35 @@ class ClientBase:
 
     def _connect(self) -> _native.Client:
         config = self._config
-        unresolved = config.auth._unresolved()
+        auth = config.auth
+        headers = auth.get_headers()
+        # What takes the place of the package's own kinds has only what it says of itself.
+        unresolved = auth._unresolved() if isinstance(auth, Auth) else []  # pyright: ignore[reportUnnecessaryIsInstance]
         if "base_url" in unresolved:
             raise ContreeTransportError(
-                error=f"no URL of a server: pass base_url, set {config.auth.base_url}, or log in with "
+                error=f"no URL of a server: pass base_url, set {auth.base_url}, or log in with "
                 "`contree auth`"
             )
-        if "token" in unresolved:
+        if "token" in unresolved and any(auth.token in value for value in headers.values()):
             raise ApiStatusCodeError(
                 status=401,
-                error=f"no token: pass one to {type(config.auth).__name__}(token=…), set "
-                f"{config.auth.token}, or log in with `contree auth` (CONTREE_PROFILE chooses a profile)",
+                error=f"no token: pass one to {type(auth).__name__}(token=…), set "
+                f"{auth.token}, or log in with `contree auth` (CONTREE_PROFILE chooses a profile)",
             )
-        headers = config.auth.get_headers()
+        timeout = config.transport_timeout
         return _native.Client(
-            base_url=config.auth.base_url,
-            token=headers["Authorization"].removeprefix("Bearer "),
-            project=headers.get("Project"),
+            base_url=auth.base_url,
+            headers=list(headers.items()),
             user_agent=f"contree-sdk/{__version__} python/{platform.python_version()} "
             f"{platform.system()}/{platform.release()}",
-            timeout=config.transport_timeout,
+            timeout=timeout if timeout is not None and isfinite(timeout) else _UNBOUNDED,
             retries=config.transport_retries,
             busy_timeout=config.operation_run_timeout or config.operation_timeout,
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `pickle` and `copy.deepcopy`: a copy makes connections of its own."""
+        return {**self.__dict__, "_native": None}
 
     async def _get_token_info(self, refresh: bool) -> WhoAmI:
         if refresh or self._token_info is None:
