@@ -1,6 +1,8 @@
-//! The feed: each change of all operations of a project, on one connection.
+//! The feed: each change of all operations of a project, on one connection; and what becomes of it
+//! and of followed logs with the token that opened them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use contree_api::admin::{ProjectCreate, TokenCreate};
 use contree_e2e::rootfs::Tiny;
@@ -14,7 +16,7 @@ use crate::raw::Raw;
 
 const ENDS: [&str; 3] = ["SUCCESS", "FAILED", "CANCELLED"];
 
-/// An open feed.
+/// An open feed, or log.
 struct Feed {
     answer: Response,
     unread: String,
@@ -26,7 +28,16 @@ type Told = (String, String);
 impl Feed {
     /// Returns when the head has come.
     async fn open(raw: &Raw, query: &str) -> Self {
-        let request = raw.request(Method::GET, &format!("/v1/operations/events{query}"));
+        Self::at(raw, &format!("/v1/operations/events{query}")).await
+    }
+
+    /// The log of an operation, as it grows.
+    async fn follow(raw: &Raw, operation: &str) -> Self {
+        Self::at(raw, &followed(operation)).await
+    }
+
+    async fn at(raw: &Raw, path: &str) -> Self {
+        let request = raw.request(Method::GET, path);
         let answer = request.send().await.expect("the server answers");
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
@@ -46,6 +57,11 @@ impl Feed {
                 if frame.starts_with(':') {
                     continue;
                 }
+                // Frames of a log have an id as well.
+                let frame = match frame.split_once('\n') {
+                    Some((id, frame)) if id.starts_with("id: ") => frame,
+                    _ => &frame,
+                };
                 let (event, data) = frame.split_once('\n').expect("two lines");
                 let event = event.strip_prefix("event: ").expect("an event");
                 let data = data.strip_prefix("data: ").expect("data");
@@ -54,6 +70,17 @@ impl Feed {
             let chunk = self.answer.chunk().await.expect("a whole body")?;
             self.unread
                 .push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        }
+    }
+
+    /// What it ends with, after all else.
+    async fn error(&mut self) -> String {
+        loop {
+            let (event, data) = self.next().await.expect("a frame");
+            if event == "sse_error" {
+                assert_eq!(self.next().await, None);
+                return data;
+            }
         }
     }
 
@@ -79,6 +106,10 @@ impl Feed {
             }
         }
     }
+}
+
+fn followed(operation: &str) -> String {
+    format!("/v1/operations/{operation}/events?follow=1")
 }
 
 fn is_end(operation: &Value) -> bool {
@@ -233,15 +264,22 @@ async fn privileged_a_project_hears_of_its_own_operations_alone() {
     assert_eq!(their_feed.operation().await, imports[1]);
 }
 
-/// A token's feed ends with the token; those of others come back.
+/// Feeds and followed logs end with their token or their project; those of others go on.
 #[tokio::test]
-async fn privileged_a_feed_ends_with_its_token() {
+async fn privileged_streams_end_with_their_token() {
     let server = Server::start(Settings::default());
+    let image = server.import(&Tiny::new().tar(), "base").await.to_string();
     let admin = server.client();
     let ours = Raw::new(&server);
+    let sleep = json!({"command": "sleep", "args": ["600"], "image": image});
+    let operation = ours.spawn(sleep).await;
+    ours.reaches(&operation, "EXECUTING").await;
+    let mut our_feed = Feed::open(&ours, "?ended=1").await;
+    let mut our_log = Feed::follow(&ours, &operation).await;
+
     let expiring = TokenCreate {
         project: Some("default".to_owned()),
-        expires_in: Some(1),
+        expires_in: Some(2),
         ..TokenCreate::default()
     };
     let revoked = TokenCreate {
@@ -251,24 +289,119 @@ async fn privileged_a_feed_ends_with_its_token() {
     for request in [revoked, expiring] {
         let token = admin.create_token(&request).await.expect("a token");
         let theirs = ours.with(&token.token);
-        let mut feed = Feed::open(&theirs, "?ended=1").await;
-        let mut other = Feed::open(&ours, "?ended=1").await;
-        let is_revoked = request.expires_in.is_none();
-        if is_revoked {
+        let feed = Feed::open(&theirs, "?ended=1").await;
+        let mut log = Feed::follow(&theirs, &operation).await;
+        assert_eq!(log.next().await.expect("a frame").0, "init");
+        if request.expires_in.is_none() {
             let id = token.info.id;
             admin.revoke_token(id).await.expect("it is revoked");
         }
-        let (event, error) = feed.next().await.expect("a frame");
-        assert_eq!(event, "sse_error");
-        assert!(error.contains("the token"), "{error}");
-        assert_eq!(feed.next().await, None);
-        let again = theirs.request(Method::GET, "/v1/operations/events");
-        let again = again.send().await.expect("the server answers");
-        assert_eq!(again.status(), StatusCode::UNAUTHORIZED);
-        if is_revoked {
-            assert_eq!(other.next().await.expect("a frame").0, "sse_error");
-            Feed::open(&ours, "?ended=1").await;
+        for mut stream in [feed, log] {
+            let error = stream.error().await;
+            assert!(error.contains("the token"), "{error}");
         }
+        for path in ["/v1/operations/events", &followed(&operation)] {
+            theirs.get(path).await.refused(401);
+        }
+    }
+
+    // One that there is not.
+    let absent = format!("/v1/admin/tokens/{operation}");
+    ours.delete(&absent).await.refused(404);
+
+    let project = ProjectCreate {
+        name: "other".to_owned(),
+    };
+    admin.create_project(&project).await.expect("a project");
+    let everywhere = TokenCreate {
+        all_projects: true,
+        ..TokenCreate::default()
+    };
+    let token = admin.create_token(&everywhere).await.expect("a token");
+    let theirs = ours.with(&token.token);
+    let (there, here) = (theirs.for_project("other"), theirs.for_project("default"));
+    let mut feed_there = Feed::open(&there, "?ended=1").await;
+    let mut feed_here = Feed::open(&here, "?ended=1").await;
+    let removed = admin.delete_project("other", false).await;
+    removed.expect("it is removed");
+    let error = feed_there.error().await;
+    assert!(error.contains("its project"), "{error}");
+    there.get("/v1/operations/events").await.refused(403);
+
+    // All others have been there ever since.
+    let path = format!("/v1/operations/{operation}");
+    assert_eq!(ours.delete(&path).await.status, StatusCode::ACCEPTED);
+    for feed in [&mut our_feed, &mut feed_here] {
+        let end = feed.operation().await;
+        assert_eq!((&end["uuid"], is_end(&end)), (&json!(operation), true));
+    }
+    loop {
+        let (event, data) = our_log.next().await.expect("a frame");
+        assert_ne!(event, "sse_error", "{data}");
+        if event == "completion" {
+            break;
+        }
+    }
+    assert_eq!(our_log.next().await, None);
+}
+
+/// One token cannot take all connections; others find room, and so does it once it closes some.
+#[tokio::test]
+async fn privileged_a_token_has_so_many_streams_and_no_more() {
+    const FEEDS: usize = 256;
+    let server = Server::start(Settings::default());
+    let raw = Raw::new(&server);
+    let mut feeds = join_all((0..FEEDS).map(|_| Feed::open(&raw, "?ended=1"))).await;
+    let other = other_token(&server, &raw).await;
+    let path = "/v1/operations/events";
+    let answer = raw.get(path).await;
+    let error = answer.refused(429);
+    assert!(error.contains("256 streams of all operations"), "{error}");
+    assert_eq!(answer.headers["retry-after"], "1");
+    Feed::open(&other, "").await;
+    feeds.pop();
+    has_room(&raw, path).await;
+
+    // Logs have half of the connections.
+    let server = Server::start(Settings::with(&["--max-connections", "16"]));
+    let image = server.import(&Tiny::new().tar(), "base").await.to_string();
+    let raw = Raw::new(&server);
+    let sleep = json!({"command": "sleep", "args": ["600"], "image": image});
+    let operation = raw.spawn(sleep).await;
+    let mut logs = join_all((0..8).map(|_| Feed::follow(&raw, &operation))).await;
+    let other = other_token(&server, &raw).await;
+    for path in [followed(&operation).as_str(), path] {
+        let answer = raw.get(path).await;
+        let error = answer.refused(429);
+        assert!(error.contains("8 event streams open"), "{error}");
+        assert_eq!(answer.headers["retry-after"], "1");
+    }
+    Feed::follow(&other, &operation).await;
+    logs.pop();
+    has_room(&raw, &followed(&operation)).await;
+}
+
+/// With another token of the same project.
+async fn other_token(server: &Server, raw: &Raw) -> Raw {
+    let token = TokenCreate {
+        project: Some("default".to_owned()),
+        ..TokenCreate::default()
+    };
+    let token = server.client().create_token(&token).await;
+    raw.with(&token.expect("a token").token)
+}
+
+/// Waits until a stream can be opened: the server has to notice that another was closed.
+async fn has_room(raw: &Raw, path: &str) {
+    loop {
+        let request = raw.request(Method::GET, path);
+        let answer = request.send().await.expect("the server answers");
+        match answer.status() {
+            StatusCode::OK => return,
+            StatusCode::TOO_MANY_REQUESTS => {}
+            other => panic!("{other}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -292,14 +425,8 @@ async fn privileged_a_slow_reader_holds_nobody_up() {
             told += end.len();
         }
     }
-    let error = loop {
-        let (event, data) = slow.next().await.expect("a frame");
-        if event == "sse_error" {
-            break data;
-        }
-    };
+    let error = slow.error().await;
     assert!(error.contains("not read fast enough"), "{error}");
-    assert_eq!(slow.next().await, None);
     // The other is still there.
     let last = raw.spawn(json!({"command": "true", "image": image})).await;
     assert_eq!(quick.of(&last).await.len(), 1);

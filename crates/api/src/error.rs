@@ -22,7 +22,7 @@ pub enum ErrorKind {
     Unprocessable,
     /// Not ready yet; nothing was executed. 425.
     TooEarly,
-    /// The queue is full; nothing was executed. 429.
+    /// The queue is full, or too many event streams are open; nothing was executed. 429.
     TooManyRequests,
     /// A fault of the server. 500, with an id that the log has.
     Internal,

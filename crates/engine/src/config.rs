@@ -34,6 +34,8 @@ pub struct EngineConfig {
     /// Runs, imports and uploads are refused when the data folder's disk has fewer free bytes;
     /// default 512 MiB.
     pub min_free_bytes: u64,
+    /// Event streams that one token may have open in a project; default 4096.
+    pub max_streams: usize,
     /// Price of a CPU second, for `resources.cost`; default 0.
     pub cpu_price: f64,
     /// Who else may sign tokens; default nobody.
@@ -54,6 +56,7 @@ impl EngineConfig {
             sandbox: SandboxLimits::default(),
             retention: Retention::default(),
             min_free_bytes: 512 * 1024 * 1024,
+            max_streams: 4096,
             cpu_price: 0.0,
             jwt: None,
         }

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Closing;
+use crate::identity::streams::OpenStreams;
 use crate::identity::{self, Known};
 use crate::images::KnownImages;
 use crate::import_job::ImportLocks;
@@ -64,6 +65,7 @@ struct Inner {
     scheduler: Scheduler,
     live: LiveSet,
     feed: Feed,
+    streams: OpenStreams,
     known: Known,
     closing: Closing,
     known_images: KnownImages,
@@ -274,6 +276,7 @@ impl Engine {
             scheduler: Scheduler::new(&config.limits),
             live: LiveSet::default(),
             feed: Feed::default(),
+            streams: OpenStreams::default(),
             known: Known::default(),
             closing: Closing::default(),
             known_images: KnownImages::default(),
@@ -431,6 +434,10 @@ impl Engine {
 
     pub(crate) fn feed(&self) -> &Feed {
         &self.inner.feed
+    }
+
+    pub(crate) fn streams(&self) -> &OpenStreams {
+        &self.inner.streams
     }
 
     pub(crate) fn known(&self) -> &Known {

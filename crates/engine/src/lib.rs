@@ -3,7 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `engine` | start, end, and what all parts share |
-//! | `identity` | who asks: tokens, permissions, whoami |
+//! | `identity` | who asks: tokens, permissions, whoami, whose streams are open |
 //! | `admin` | projects, tokens, the public namespace; also without an engine |
 //! | `lock` | who has the data folder |
 //! | `operation` | accepting, whose turn it is, ending, showing, the feed of changes |
@@ -50,7 +50,7 @@ pub use events::{EventLine, EventQuery, EventStream};
 pub use files::Upload;
 pub use gc::{SweepError, Swept};
 pub use identity::jwt::{InvalidKey, PublicKey, Verifier};
-pub use identity::{ADMIN_TOKEN, Identity};
+pub use identity::{ADMIN_TOKEN, Identity, OfToken};
 pub use inspect::{GREP_TIME, ImageArchive, ImageFile};
 pub use operation::{OperationFeed, OperationLine};
 

@@ -77,7 +77,7 @@ impl Engine {
         }
         projects::close(self.records(), project, force).await?;
         self.known().forget_all();
-        self.feed().send_away();
+        self.streams().project_is_gone(project.id);
         self.known_images().forget_all();
         self.remove_closed(project.id)
             .await
@@ -110,14 +110,29 @@ impl Engine {
         tokens::list(self.records(), project).await
     }
 
-    /// Makes a token stop working: the next request with it is refused.
+    /// Makes a token stop working: the next request with it is refused, and its streams end.
     ///
     /// # Errors
     /// `NotFound`.
     pub async fn revoke_token(&self, _: &Administrator, token: TokenId) -> Result<(), Error> {
+        // On a task of its own: a caller that goes away must not leave a token remembered that is
+        // on record no more.
+        let engine = self.clone();
+        tokio::spawn(async move { engine.revoke(token).await })
+            .await
+            .map_err(|error| Error::internal("the token could not be revoked", error))?
+    }
+
+    async fn revoke(&self, token: TokenId) -> Result<(), Error> {
         let revoked = tokens::revoke(self.records(), token).await;
+        if let Err(error) = &revoked
+            && error.kind() == ErrorKind::NotFound
+        {
+            return revoked;
+        }
+        // After other failures, too: it may be gone all the same.
         self.known().forget_all();
-        self.feed().send_away();
+        self.streams().token_is_gone(token);
         revoked
     }
 

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::line;
 use super::log::Progress;
-use crate::{Engine, Error, Identity};
+use crate::identity::streams::Told;
+use crate::{Engine, Error, Identity, OfToken};
 
 /// Bytes read at once. A line may be longer; reading goes on until it is whole.
 const READ: usize = 64 * 1024;
@@ -161,14 +162,15 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`; `Forbidden` without `list`, or without a spawn permission for `follow` (for
-    /// imports `import` will do).
+    /// imports `import` will do); `TooManyRequests` when the token has too many streams open.
     pub async fn events(
         &self,
         identity: &Identity,
         operation: OperationId,
         query: EventQuery,
-    ) -> Result<EventStream, Error> {
+    ) -> Result<OfToken<EventStream>, Error> {
         identity.require(Permission::List)?;
+        let place = self.place(identity, Told::Log)?;
         let (path, extent) = match self.live(identity, operation) {
             Some(live) => {
                 if query.follow {
@@ -205,9 +207,9 @@ impl Engine {
                 Err(error) => Some((Err(error), None)),
             }
         });
-        Ok(EventStream {
+        Ok(place.of(EventStream {
             lines: Box::pin(lines),
-        })
+        }))
     }
 }
 

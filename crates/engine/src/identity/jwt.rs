@@ -19,9 +19,9 @@
 
 use std::fmt;
 
-use contree_api::TokenId;
 use contree_api::admin::TokenLimits;
 use contree_api::whoami::Permission;
+use contree_api::{Timestamp, TokenId};
 use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode};
 use serde_json::{Map, Value};
@@ -127,6 +127,14 @@ pub(crate) struct Signed {
     pub(crate) limits: TokenLimits,
     /// Unix seconds.
     pub(crate) expires_at: i64,
+}
+
+impl Signed {
+    /// The first moment in which the token is refused.
+    pub(crate) fn accepted_until(&self) -> Timestamp {
+        let last = self.expires_at.saturating_add_unsigned(LEEWAY);
+        Timestamp::from_micros(last.saturating_add(1).saturating_mul(1_000_000))
+    }
 }
 
 /// Why a token is not accepted. The sentences are for whoever sent it.
@@ -406,7 +414,8 @@ mod tests {
         assert!(refused.unwrap_err().to_string().contains("max_timeout"));
         let now = jsonwebtoken::get_current_timestamp();
         let late = with("exp", json!(now - LEEWAY / 2));
-        assert!(verifier().verify(&sign(Algorithm::EdDSA, &late)).is_ok());
+        let late = verifier().verify(&sign(Algorithm::EdDSA, &late)).unwrap();
+        assert!(late.accepted_until() > Timestamp::now());
     }
 
     /// The algorithm is the key's: a token cannot have itself checked with another one.

@@ -3,11 +3,12 @@
 //! A token is one of two things. Opaque ones were made here, and the records have the SHA-256 of
 //! their text. Others are signed by someone whose public key the operator has configured
 //! ([`jwt`]). Either is looked at on every request, so what is revoked or expires stops working at
-//! once.
+//! once; streams that are open end ([`streams`]).
 
 mod first_start;
 pub(crate) mod jwt;
 pub(crate) mod limits;
+pub(crate) mod streams;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,7 +22,9 @@ use sha2::{Digest as _, Sha256};
 
 pub use first_start::ADMIN_TOKEN;
 pub(crate) use first_start::first_start;
+pub use streams::OfToken;
 
+use self::streams::Moment;
 use crate::admin::Administrator;
 use crate::remembered::Remembered;
 use crate::{Engine, EngineLimits, Error};
@@ -45,7 +48,7 @@ impl Known {
     }
 }
 
-/// A token that was accepted.
+/// A token that was accepted, for one request: the next looks it up again.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The token.
@@ -58,6 +61,10 @@ pub struct Identity {
     pub limits: TokenLimits,
     /// Unix seconds; none: never.
     pub expires_at: Option<i64>,
+    /// Refused from then on; none: never.
+    pub(crate) accepted_until: Option<Timestamp>,
+    /// Before it was looked up.
+    pub(crate) as_of: Moment,
 }
 
 impl Identity {
@@ -121,6 +128,7 @@ impl Engine {
         if let Some(verifier) = self.verifier_of(token) {
             return self.authenticate_signed(verifier, token).await;
         }
+        let as_of = self.streams().moment();
         let token = self.stored_token(token).await?;
         let project_id = match token.project {
             Some(project) => project,
@@ -134,6 +142,8 @@ impl Engine {
             expires_at: token
                 .expires_at
                 .map(|at| at.as_micros().div_euclid(1_000_000)),
+            accepted_until: token.expires_at,
+            as_of,
         })
     }
 
@@ -214,6 +224,7 @@ impl Engine {
         verifier: &jwt::Verifier,
         token: &str,
     ) -> Result<Identity, Error> {
+        let as_of = self.streams().moment();
         let signed = verifier.verify(token).map_err(|error| {
             let message = error.to_string();
             unauthorized(message).with_source(error)
@@ -224,12 +235,15 @@ impl Engine {
                 "the claim \"project\" of the token names no project of this server",
             )
         })?;
+        let accepted_until = Some(signed.accepted_until());
         Ok(Identity {
             token_id: signed.id,
             project_id,
             permissions: signed.permissions,
             limits: signed.limits,
             expires_at: Some(signed.expires_at),
+            accepted_until,
+            as_of,
         })
     }
 
@@ -276,4 +290,31 @@ impl Engine {
 
 fn no_admin() -> Error {
     Error::new(ErrorKind::Forbidden, "this token has no admin rights")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_permission_of_several_is_enough() {
+        let identity = Identity {
+            token_id: TokenId::new(),
+            project_id: ProjectId::new(),
+            permissions: vec![Permission::List, Permission::SpawnDisposable],
+            limits: TokenLimits::default(),
+            expires_at: None,
+            accepted_until: None,
+            as_of: Moment::default(),
+        };
+        let either = [Permission::Spawn, Permission::SpawnDisposable];
+        assert!(identity.require_any(&either).is_ok());
+        assert_eq!(
+            identity
+                .require_any(&[Permission::Import, Permission::Spawn])
+                .unwrap_err()
+                .message(),
+            "this token lacks the permission \"import\" or \"spawn\""
+        );
+    }
 }

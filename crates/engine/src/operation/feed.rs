@@ -5,36 +5,28 @@
 //! it gets no more, reads what is left and hears that it was too slow. It comes back and asks for
 //! what it still wants to know.
 //!
-//! A reader may listen for as long as its token is good. So all are sent away when a token is revoked
-//! or a project removed, each when its token expires, and after [`LIFETIME`] in any case; whoever
-//! still may comes back.
-//!
 //! A change is put into words once for all readers, and not at all while its project has none:
-//! what an operation pays for the feed then is one look into an empty map.
+//! what an operation pays for the feed then is one look into an empty map. Each project's readers
+//! have a lock of their own, so that projects do not wait for each other's.
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use contree_api::operation::OperationSummary;
 use contree_api::whoami::Permission;
-use contree_api::{ErrorKind, ProjectId, Timestamp};
+use contree_api::{ErrorKind, ProjectId};
 use futures_util::Stream;
 use tokio::sync::mpsc;
-use tokio::time::Sleep;
 
 use super::shutting_down;
-use crate::{Engine, Error, Identity};
+use crate::identity::streams::Told;
+use crate::{Engine, Error, Identity, OfToken};
 
 /// Most bytes that wait for one reader: about 10,000 changes, ten seconds at 1,000 ends a second.
 const QUEUE: usize = 4 << 20;
-
-/// Longest life of a stream: a token that was revoked in the very moment in which its stream was
-/// opened hears no more after it.
-const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// One change, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,30 +37,28 @@ pub struct OperationLine {
 
 /// Who listens. Cheap to clone; all clones are the same feed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Feed(Arc<Mutex<State>>);
+pub(crate) struct Feed(Arc<RwLock<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// No project is without readers.
-    readers: HashMap<ProjectId, Vec<Reader>>,
+    /// No project is without readers, but for those that were too slow and have not gone yet.
+    projects: HashMap<ProjectId, Arc<Readers>>,
+    /// How many readers there ever were: the number of the next.
+    readers: u64,
     /// Nothing more will come.
     closed: bool,
 }
 
+/// A project's, by number. To be locked after the [`State`], if that is to be locked as well.
+#[derive(Debug, Default)]
+struct Readers(Mutex<HashMap<u64, Reader>>);
+
 #[derive(Debug)]
 struct Reader {
     queue: mpsc::UnboundedSender<OperationLine>,
-    account: Arc<Account>,
-    only_ends: bool,
-}
-
-/// What a reader's two ends know of each other beside the queue.
-#[derive(Debug, Default)]
-struct Account {
     /// Bytes in the queue.
-    waiting: AtomicUsize,
-    /// It is told no more because what its token may do has to be looked at again.
-    sent_away: AtomicBool,
+    waiting: Arc<AtomicUsize>,
+    only_ends: bool,
 }
 
 impl Reader {
@@ -79,91 +69,99 @@ impl Reader {
     /// False when it can be told no more: it has gone, or the queue is full.
     fn tell(&self, line: OperationLine) -> bool {
         let size = line.json.len();
-        let before = self.account.waiting.fetch_add(size, Ordering::Relaxed);
+        let before = self.waiting.fetch_add(size, Ordering::Relaxed);
         before + size <= QUEUE && self.queue.send(line).is_ok()
     }
 }
 
-impl Feed {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl Readers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Reader>> {
         // A panic while holding it leaves at worst a change that not all have heard of.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Feed {
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // Nothing panics while holding it.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of_project(&self, project: ProjectId) -> Option<Arc<Readers>> {
+        self.read().projects.get(&project).cloned()
+    }
 
     /// Tells a project's readers of a change. `summary` is asked for when somebody listens; it
-    /// runs under the feed's lock.
+    /// runs under the lock of the project's readers.
     pub(crate) fn tell(&self, project: ProjectId, summary: impl FnOnce() -> OperationSummary) {
-        let mut state = self.lock();
-        let Some(readers) = state.readers.get_mut(&project) else {
+        let Some(readers) = self.of_project(project) else {
             return;
         };
+        let mut readers = readers.lock();
+        if readers.is_empty() {
+            return;
+        }
         let summary = summary();
         let is_end = summary.status.is_terminal();
-        if !readers.iter().any(|reader| reader.wants(is_end)) {
+        if !readers.values().any(|reader| reader.wants(is_end)) {
             return;
         }
         match serde_json::to_string(&summary) {
             Ok(json) => {
                 let line = OperationLine { json: json.into() };
-                readers.retain(|reader| !reader.wants(is_end) || reader.tell(line.clone()));
+                readers.retain(|_, reader| !reader.wants(is_end) || reader.tell(line.clone()));
             }
             Err(error) => {
                 tracing::error!(operation = %summary.uuid, %error, "a change could not be told");
                 // Those who missed it have to hear that they did.
-                readers.retain(|reader| !reader.wants(is_end));
+                readers.retain(|_, reader| !reader.wants(is_end));
             }
-        }
-        if readers.is_empty() {
-            state.readers.remove(&project);
         }
     }
 
     fn subscribe(&self, project: ProjectId, only_ends: bool) -> OperationFeed {
         let (queue, lines) = mpsc::unbounded_channel();
-        let account = Arc::<Account>::default();
-        let mut state = self.lock();
+        let waiting = Arc::<AtomicUsize>::default();
+        let mut state = self.write();
+        state.readers += 1;
+        let number = state.readers;
         if !state.closed {
             let reader = Reader {
                 queue,
-                account: Arc::clone(&account),
+                waiting: Arc::clone(&waiting),
                 only_ends,
             };
-            state.readers.entry(project).or_default().push(reader);
+            let readers = state.projects.entry(project).or_default();
+            readers.lock().insert(number, reader);
         }
         drop(state);
         OperationFeed {
             lines,
-            account,
+            waiting,
             feed: self.clone(),
             project,
-            until: None,
+            number,
             has_ended: false,
         }
     }
 
     /// Ends all streams, and those that are opened from now on.
     pub(crate) fn close(&self) {
-        let mut state = self.lock();
+        let mut state = self.write();
         state.closed = true;
-        state.readers.clear();
-    }
-
-    /// Ends all streams that are open. Those who may still listen come back.
-    pub(crate) fn send_away(&self) {
-        let mut state = self.lock();
-        for reader in state.readers.values().flatten() {
-            reader.account.sent_away.store(true, Ordering::Relaxed);
+        for (_, readers) in state.projects.drain() {
+            readers.lock().clear();
         }
-        state.readers.clear();
     }
 
     /// Why a stream ended that was not meant to.
-    fn reason(&self, account: &Account) -> Error {
-        if self.lock().closed {
+    fn reason(&self) -> Error {
+        if self.read().closed {
             return shutting_down();
-        }
-        if account.sent_away.load(Ordering::Relaxed) {
-            return come_back();
         }
         Error::new(
             ErrorKind::Unavailable,
@@ -172,36 +170,35 @@ impl Feed {
         )
     }
 
-    /// Forgets the readers of a project that have gone.
-    fn forget_gone(&self, project: ProjectId) {
-        let mut state = self.lock();
-        if let Some(readers) = state.readers.get_mut(&project) {
-            readers.retain(|reader| !reader.queue.is_closed());
-            if readers.is_empty() {
-                state.readers.remove(&project);
-            }
+    /// Forgets a reader that has gone.
+    fn forget(&self, project: ProjectId, number: u64) {
+        let Some(readers) = self.of_project(project) else {
+            return;
+        };
+        let mut left = readers.lock();
+        left.remove(&number);
+        if !left.is_empty() {
+            return;
+        }
+        drop(left);
+        let mut state = self.write();
+        // Another may have come.
+        let is_empty = |readers: &Arc<Readers>| readers.lock().is_empty();
+        if state.projects.get(&project).is_some_and(is_empty) {
+            state.projects.remove(&project);
         }
     }
 }
 
-fn come_back() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "what the token may do has to be looked at again; open the stream again, then ask for the \
-         operations that are still waited for",
-    )
-}
-
 /// The changes of a project's operations from the moment that it was made. Ends with an error:
-/// `Unavailable`, when its reader is too slow, its token has to be looked at again, or the engine
-/// shuts down.
+/// `Unavailable`, when its reader is too slow or the engine shuts down.
 #[derive(Debug)]
 pub struct OperationFeed {
     lines: mpsc::UnboundedReceiver<OperationLine>,
-    account: Arc<Account>,
+    waiting: Arc<AtomicUsize>,
     feed: Feed,
     project: ProjectId,
-    until: Option<Pin<Box<Sleep>>>,
+    number: u64,
     has_ended: bool,
 }
 
@@ -213,27 +210,18 @@ impl Stream for OperationFeed {
         if this.has_ended {
             return Poll::Ready(None);
         }
-        if let Some(until) = &mut this.until
-            && until.as_mut().poll(cx).is_ready()
-        {
-            this.has_ended = true;
-            return Poll::Ready(Some(Err(come_back())));
-        }
         let Some(line) = ready!(this.lines.poll_recv(cx)) else {
             this.has_ended = true;
-            return Poll::Ready(Some(Err(this.feed.reason(&this.account))));
+            return Poll::Ready(Some(Err(this.feed.reason())));
         };
-        this.account
-            .waiting
-            .fetch_sub(line.json.len(), Ordering::Relaxed);
+        this.waiting.fetch_sub(line.json.len(), Ordering::Relaxed);
         Poll::Ready(Some(Ok(line)))
     }
 }
 
 impl Drop for OperationFeed {
     fn drop(&mut self) {
-        self.lines.close();
-        self.feed.forget_gone(self.project);
+        self.feed.forget(self.project, self.number);
     }
 }
 
@@ -243,21 +231,15 @@ impl Engine {
     /// told, [`Engine::operation`] shows it.
     ///
     /// # Errors
-    /// `Forbidden` without `list`.
+    /// `Forbidden` without `list`; `TooManyRequests` when the token has too many streams open.
     pub fn operation_feed(
         &self,
         identity: &Identity,
         only_ends: bool,
-    ) -> Result<OperationFeed, Error> {
+    ) -> Result<OfToken<OperationFeed>, Error> {
         identity.require(Permission::List)?;
-        let left = identity.expires_at.map(|at| {
-            let left = at.saturating_sub(Timestamp::now().as_micros() / 1_000_000);
-            Duration::from_secs(left.try_into().unwrap_or(0))
-        });
-        let mut feed = self.feed().subscribe(identity.project_id, only_ends);
-        let until = left.unwrap_or(LIFETIME).min(LIFETIME);
-        feed.until = Some(Box::pin(tokio::time::sleep(until)));
-        Ok(feed)
+        let place = self.place(identity, Told::Changes)?;
+        Ok(place.of(self.feed().subscribe(identity.project_id, only_ends)))
     }
 }
 
@@ -302,7 +284,7 @@ mod tests {
     }
 
     fn projects_with_readers(feed: &Feed) -> usize {
-        feed.lock().readers.len()
+        feed.read().projects.len()
     }
 
     #[test]
@@ -365,22 +347,9 @@ mod tests {
         assert!(slow.next().now_or_never().unwrap().is_none());
         let last = tell(&feed, project, OperationStatus::Success);
         assert_eq!(read(&mut quick), [last]);
-    }
-
-    #[test]
-    fn sending_away_ends_those_that_are_open_only() {
-        let feed = Feed::default();
-        let project = ProjectId::new();
-        let mut before = feed.subscribe(project, false);
-        tell(&feed, project, OperationStatus::Success);
-        feed.send_away();
-        let mut after = feed.subscribe(project, false);
-        let told = tell(&feed, project, OperationStatus::Failed);
-        assert!(before.next().now_or_never().unwrap().unwrap().is_ok());
-        let error = before.next().now_or_never().unwrap().unwrap().unwrap_err();
-        assert!(error.message().contains("the token"), "{error}");
-        assert!(before.next().now_or_never().unwrap().is_none());
-        assert_eq!(read(&mut after), [told]);
+        drop(quick);
+        assert_eq!(projects_with_readers(&feed), 0);
+        drop(slow);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use contree_api::instance::{InstanceResult, InstanceSpawnRequest};
 use contree_api::operation::{OperationMetadata, OperationResponse, OperationStatus};
 use contree_api::{FileId, ImageId, OperationId, StreamRepr};
 use contree_engine::{
-    Durability, Engine, EngineConfig, EventQuery, EventStream, Identity, NetworkConfig,
+    Durability, Engine, EngineConfig, EventQuery, EventStream, Identity, NetworkConfig, OfToken,
 };
 use futures_util::StreamExt as _;
 
@@ -161,7 +161,11 @@ impl Bench {
         run
     }
 
-    pub(crate) async fn stream(&self, operation: OperationId, query: EventQuery) -> EventStream {
+    pub(crate) async fn stream(
+        &self,
+        operation: OperationId,
+        query: EventQuery,
+    ) -> OfToken<EventStream> {
         self.engine
             .events(&self.identity, operation, query)
             .await

@@ -41,7 +41,6 @@ async fn privileged_public_images_keep_their_layers() {
         ..TokenCreate::default()
     };
     let token = engine.create_token(&admin, token).await.unwrap().token;
-    let other = engine.authenticate(&token, None).await.unwrap();
     let file = bench.upload(b"of the project that goes").await;
     let file = file.uuid().simple().to_string();
     let stored = bench
@@ -58,6 +57,7 @@ async fn privileged_public_images_keep_their_layers() {
     assert!(!stored.exists());
     let swept = engine.sweep().await.unwrap();
     assert_eq!((swept.images, swept.layers), (0, 1));
+    let other = engine.authenticate(&token, None).await.unwrap();
     let bench = Bench {
         identity: other,
         ..bench

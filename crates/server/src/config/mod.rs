@@ -109,6 +109,14 @@ impl Settings {
         if let Err(error) = EnvFilter::try_new(&log_filter) {
             return Err(value("log_filter", error.to_string()));
         }
+        let max_connections = at_least_one(
+            "max_connections",
+            args.max_connections,
+            DEFAULT_MAX_CONNECTIONS,
+        )?;
+        let mut engine = engine(&args)?;
+        // No token takes them all.
+        engine.max_streams = max_connections.div_ceil(2);
         Ok(Self {
             host: listen.host,
             port: listen.port.ok_or_else(|| {
@@ -119,15 +127,11 @@ impl Settings {
             })?,
             max_request_bytes: bytes(args.max_request_bytes, DEFAULT_MAX_REQUEST),
             max_upload_bytes: bytes(args.max_upload_bytes, DEFAULT_MAX_UPLOAD),
-            max_connections: at_least_one(
-                "max_connections",
-                args.max_connections,
-                DEFAULT_MAX_CONNECTIONS,
-            )?,
+            max_connections,
             drain_timeout: args.drain_timeout.map_or(DEFAULT_DRAIN, Span::duration),
             log_format: args.log_format.unwrap_or(LogFormat::Text),
             log_filter,
-            engine: engine(&args)?,
+            engine,
         })
     }
 }

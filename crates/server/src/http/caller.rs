@@ -81,31 +81,3 @@ fn bearer(parts: &Parts) -> Result<&str, ApiError> {
         .filter(|token| !token.is_empty())
         .ok_or_else(|| unauthorized("the header Authorization is not of the form \"Bearer TOKEN\""))
 }
-
-#[cfg(test)]
-mod tests {
-    use contree_api::whoami::Permission;
-    use contree_api::{ProjectId, TokenId};
-
-    use super::*;
-
-    #[test]
-    fn one_permission_of_several_is_enough() {
-        let caller = Caller(Identity {
-            token_id: TokenId::new(),
-            project_id: ProjectId::new(),
-            permissions: vec![Permission::List, Permission::SpawnDisposable],
-            limits: contree_api::admin::TokenLimits::default(),
-            expires_at: None,
-        });
-        let either = [Permission::Spawn, Permission::SpawnDisposable];
-        assert!(caller.require_any(&either).is_ok());
-        assert_eq!(
-            caller
-                .require_any(&[Permission::Import, Permission::Spawn])
-                .unwrap_err()
-                .message(),
-            "this token lacks the permission \"import\" or \"spawn\""
-        );
-    }
-}

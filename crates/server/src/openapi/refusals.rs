@@ -71,9 +71,9 @@ refusal!(
     /// Every other status.
     Refusal,
     "Any other refusal. 405: the path does not take this method. 408: the body stalled. 413: the \
-     body is too large. 429: the queue is full, nothing was executed. 500: a fault of the server, \
-     whose log has the cause under the id that the sentence names. 503: the server cannot serve \
-     now. With 429 and 503 comes `Retry-After`."
+     body is too large. 429: the queue is full, or the token has too many event streams open; \
+     nothing was executed. 500: a fault of the server, whose log has the cause under the id that \
+     the sentence names. 503: the server cannot serve now. With 429 and 503 comes `Retry-After`."
 );
 
 /// 425.

@@ -142,7 +142,7 @@ async fn create_token(
 
 /// Revoke a token
 ///
-/// The next request with it is refused.
+/// The next request with it is refused, and its event streams end.
 #[utoipa::path(
     delete,
     path = "/v1/admin/tokens/{token}",

@@ -34,8 +34,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// answer came, and nothing is sent again: after opening the stream, ask once for each operation
 /// that is already waited for. When an end is told, the operation can be read with its result. The
 /// stream has no end of its own. While nothing happens a comment is sent every few seconds. A
-/// stream that cannot go on, such as one that is not read fast enough, ends with an `sse_error`
-/// frame. Needs the permission `list`. Not part of the contract of the hosted service.
+/// stream that cannot go on, such as one that is not read fast enough or whose token was revoked,
+/// ends with an `sse_error` frame. A token may have 256 of them open in a project. Needs the
+/// permission `list`. Not part of the contract of the hosted service.
 #[utoipa::path(
     get,
     path = "/v1/operations/events",
@@ -71,9 +72,9 @@ async fn feed(
 ///
 /// Server-sent events, at any time of an operation's life. The stream ends with the last event
 /// there is or, with `follow`, when the operation has ended; its last event is then `completion`.
-/// While nothing happens a comment is sent every few seconds. A stream that cannot go on ends
-/// with an `sse_error` frame; come back with `Last-Event-Id`. Needs the permission `list`, and to
-/// follow `spawn` or `spawn_disposable` as well.
+/// While nothing happens a comment is sent every few seconds. A stream that cannot go on, such as
+/// one whose token was revoked, ends with an `sse_error` frame; come back with `Last-Event-Id`.
+/// Needs the permission `list`, and to follow `spawn` or `spawn_disposable` as well.
 #[utoipa::path(
     get,
     path = "/v1/operations/{operationId}/events",
