@@ -1,16 +1,21 @@
 """What needs no server: references, pipes, files, text, errors, states."""
 
+import asyncio
+import copy
 import pickle
 import stat
 import threading
-from io import BytesIO, StringIO
+from inspect import iscoroutinefunction
+from io import BytesIO, StringIO, UnsupportedOperation
 from pathlib import Path, PurePosixPath
 from subprocess import PIPE
+from typing import get_type_hints
 from uuid import uuid4
 
 import pytest
 
-from contree_sdk import ContreeSync
+from contree_sdk import Contree, ContreeSync, _blocking
+from contree_sdk._offload import Turn
 from contree_sdk.sdk.exceptions import (
     ApiStatusCodeError,
     ContreeError,
@@ -21,7 +26,17 @@ from contree_sdk.sdk.exceptions import (
     NotFoundError,
 )
 from contree_sdk.sdk.exceptions.api import RequestInfo, ResponseInfo
+from contree_sdk.sdk.managers.images._base import ImagesBase
+from contree_sdk.sdk.objects.image import ContreeImage, ContreeImageSync
+from contree_sdk.sdk.objects.image_fs import (
+    ImageDirectory,
+    ImageDirectorySync,
+    ImageFile,
+    ImageFileSync,
+)
+from contree_sdk.sdk.objects.image_like.result import ContreeResult
 from contree_sdk.sdk.objects.image_like.state import ImageState
+from contree_sdk.sdk.objects.session import ContreeSession, ContreeSessionSync
 from contree_sdk.utils.codecs import TextDecoder, io_decode, io_encode, text_of
 from contree_sdk.utils.io_wrap import IOMode, PipeIO, get_io_by_obj
 from contree_sdk.utils.models.file import UploadedFile, UploadFileSpec
@@ -217,6 +232,19 @@ def test_states_are_text():
         ({"stdin": 7}, TypeError, "7 is not supported as IO"),
         ({"stdin": Path("/no/such/file")}, FileNotFoundError, "/no/such/file"),
         ({"stdout": b"bytes"}, TypeError, "bytes cannot be used as output"),
+        ({"stdout": "/no/such/folder/file"}, FileNotFoundError, "/no/such/folder/file"),
+        ({"stderr": Path("/etc")}, IsADirectoryError, "/etc"),
+        ({"stdout": Path("/etc/hostname/file")}, OSError, "/etc/hostname/file"),
+        ({"files": ["/no/such/file"]}, FileNotFoundError, "/no/such/file"),
+        ({"files": {"/x": "/etc"}}, IsADirectoryError, "/etc"),
+        ({"files": {"/x": BytesIO()}}, TypeError, "is no source of a file"),
+        ({"files": [UploadFileSpec(source=bytearray(), path="/x")]}, TypeError, "bytearray"),
+        ({"timeout": 10**12}, ValueError, "timeout is 1000000000000"),
+        ({"timeout": float("inf")}, ValueError, "timeout is inf"),
+        ({"max_layer_bytes": 2**64}, ValueError, "more than"),
+        ({"uid": 1.5}, TypeError, "float"),
+        ({"tag": 1}, TypeError, "tag is 1"),
+        ({"hostname": b"h"}, TypeError, "hostname is b'h'"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_sent(given, error, message):
@@ -228,6 +256,135 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(given, error, messa
             image.run("true", **given)
         # Nothing has changed.
         assert image.session().run("true").state == ImageState.PREPARED
+
+
+@pytest.fixture
+def image():
+    """Of a server that is not there."""
+    return ContreeSync(base_url="http://127.0.0.1:1", token="t").images.use("debian")
+
+
+@pytest.mark.parametrize("command", [Path("/bin/echo"), b"echo", ["echo"]])
+def test_commands_are_text(image, command):
+    for given in ({"command": command}, {"shell": command}):
+        with pytest.raises(TypeError, match="the command is .*echo"):
+            image.run(**given)
+
+
+def test_files_that_are_open_for_something_else_are_refused(image, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    for mode in ("r", "rb"):
+        with path.open(mode) as file, pytest.raises(UnsupportedOperation, match="for writing"):
+            image.run("true", stdout=file)
+    for mode in ("w", "wb"):
+        with path.open(mode) as file, pytest.raises(UnsupportedOperation, match="for reading"):
+            image.run("true", stdin=file)
+    with pytest.raises(ValueError, match="is closed"):
+        image.run("true", stderr=file)
+
+
+@pytest.mark.parametrize("nothing", [None, "", b"", 0, False, []])
+def test_no_input(image, nothing):
+    assert image.run("cat", stdin=nothing).stdin.read() == ""
+
+
+def test_local_files_stay_the_same(image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in").write_text("content")
+    prepared = image.run("cat", stdin=Path("in"), files=["in"])
+    monkeypatch.chdir("/")
+    with prepared.stdin as file:
+        assert file.read() == b"content"
+    (spec,) = prepared._prepared_request().files
+    assert (spec.path, spec.source) == (PurePosixPath("/in"), tmp_path / "in")
+
+
+def test_clients_can_be_copied(image):
+    client = image.client
+    _ = client._core
+    for again in (pickle.loads(pickle.dumps(client)), copy.deepcopy(client)):
+        assert (again.config, again._native) == (client.config, None)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ContreeImage, ContreeImageSync, ContreeSession, ContreeSessionSync, ContreeResult,
+        ImageFile, ImageFileSync, ImageDirectory, ImageDirectorySync, Contree, ContreeSync,
+    ],
+)  # fmt: skip
+def test_hints_can_be_read(kind):
+    assert get_type_hints(kind)
+
+
+@pytest.mark.asyncio
+async def test_what_is_outdated_says_so(monkeypatch):
+    found = object()
+
+    async def by_tag(*_args):
+        return found
+
+    monkeypatch.setattr(ImagesBase, "_by_tag", by_tag)
+    images = Contree(base_url="http://127.0.0.1:1", token="t").images
+    assert iscoroutinefunction(images.pull)
+    with pytest.warns(DeprecationWarning, match=r"^ImagesManager\.pull is deprecated\. ") as warned:
+        assert await images.pull("debian") is found
+    assert warned[0].filename == __file__
+    blocking = ContreeSync(base_url="http://127.0.0.1:1", token="t").images
+    with pytest.warns(DeprecationWarning, match=r"^ImagesManagerSync\.pull is ") as warned:
+        assert blocking.pull("debian") is found
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.asyncio
+async def test_turns_need_no_threads():
+    turn, order = Turn(), []
+    threads = threading.active_count()
+
+    async def take(name):
+        async with turn:
+            order.append(name)
+
+    async with turn:
+        tasks = [asyncio.create_task(take(number)) for number in range(100)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        assert threading.active_count() == threads
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == [0, *range(2, 100)]
+
+
+@pytest.mark.asyncio
+async def test_a_turn_that_comes_to_a_cancelled_task_goes_to_the_next():
+    turn = Turn()
+    await turn.__aenter__()
+    first, second = (asyncio.create_task(turn.__aenter__()) for _ in range(2))
+    await asyncio.sleep(0)
+    await turn.__aexit__(None, None, None)
+    # It was called, and has not heard of it yet.
+    first.cancel()
+    await asyncio.wait([first])
+    assert first.cancelled()
+    await second
+
+
+def test_turns_between_threads_and_loops():
+    turn, order = Turn(), []
+
+    async def take(name):
+        async with turn:
+            order.append(name)
+
+    _blocking.run(turn.__aenter__())
+    threads = [threading.Thread(target=_blocking.run, args=[take("thread")])]
+    threads += [threading.Thread(target=asyncio.run, args=[take("loop")])]
+    for thread in threads:
+        thread.start()
+    _blocking.run(turn.__aexit__(None, None, None))
+    for thread in threads:
+        thread.join()
+    assert sorted(order) == ["loop", "thread"]
 
 
 def test_the_package_is_typed():

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO, IOBase, StringIO
+from io import (
+    BufferedReader,
+    BufferedWriter,
+    BytesIO,
+    FileIO,
+    IOBase,
+    StringIO,
+    TextIOWrapper,
+    UnsupportedOperation,
+)
 from pathlib import Path
 from subprocess import PIPE
 from threading import Condition
@@ -106,6 +115,11 @@ class PipeIO(IOBase):
     def closed(self) -> bool:
         return self._ended and self._shut
 
+    def _end(self) -> None:
+        """Closes the writing end, if it is not; what was written can still be read."""
+        if not self._ended:
+            self.close()
+
     def _drain(self) -> tuple[bytes, bool]:
         """What is in it, and whether that is all there will be."""
         with self._changed:
@@ -164,7 +178,13 @@ def get_io_by_obj(obj: IO_TYPES | None, mode: IOMode) -> IOBase | IO[Any] | None
 
 
 def check_io(obj: object, mode: IOMode) -> None:
-    """Raises TypeError for what `get_io_by_obj` would not take."""
+    """Refuses what `get_io_by_obj` would not take, and files that are open for something else.
+
+    Raises:
+        TypeError: nothing to read from, or to write to.
+        io.UnsupportedOperation: a file that is open for the other of the two.
+        ValueError: a file object that is closed.
+    """
     if isinstance(obj, bytes) and mode != IOMode.read:
         raise TypeError("bytes cannot be used as output")
     is_pipe = type(obj) is int and obj == PIPE
@@ -173,3 +193,10 @@ def check_io(obj: object, mode: IOMode) -> None:
         raise TypeError(
             f"{obj} is not supported as IO: a string, bytes, a path, a file object or subprocess.PIPE"
         )
+    if getattr(obj, "closed", False) is True:
+        raise ValueError(f"{obj} is closed")
+    # Others may well do what they do not say.
+    if isinstance(obj, FileIO | BufferedReader | BufferedWriter | TextIOWrapper) and not (
+        obj.readable() if mode == IOMode.read else obj.writable()
+    ):
+        raise UnsupportedOperation(f"{obj} is not open for {'reading' if method == 'read' else 'writing'}")

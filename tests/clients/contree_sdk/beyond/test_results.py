@@ -1,8 +1,16 @@
 """What results tell beside what the published package's do."""
 
+import ast
+import asyncio
 import pickle
+import re
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
+
+from conftest import DEBIAN
+from contree_sdk import Contree
 
 
 @pytest.fixture
@@ -43,3 +51,43 @@ def test_an_image_can_be_kept_and_used_elsewhere(sdk, outcome):
     again = pickle.loads(pickle.dumps(outcome))
     assert (again.uuid, again.state, again.stdout) == (outcome.uuid, outcome.state, "text\n")
     assert sdk.done(again.run("true")).exit_code == 0
+
+
+class Place:
+    """Somewhere to write to, and nothing more."""
+
+    def __init__(self, error=None):
+        self.written = b""
+        self._error = error
+
+    def write(self, output: bytes) -> None:
+        if self._error:
+            raise self._error
+        self.written += output
+
+
+def test_output_goes_wherever_it_can_be_written(sdk, debian):
+    place = Place()
+    done = sdk.done(debian.run(shell="echo text", stdout=place))
+    assert done.stdout is place
+    assert place.written == b"text\n"
+
+
+def test_output_without_a_place_takes_nothing_else_away(sdk, debian):
+    session = debian.session()
+    full = Place(OSError("the disk is full"))
+    prepared = session.run(shell="echo text; echo kept > /kept", stdout=full, disposable=False)
+    with pytest.raises(OSError, match="the disk is full"):
+        sdk.done(prepared)
+    assert (session.state, session.stdout) == ("SUCCEEDED", "text\n")
+    assert sdk.of(session.read("/kept")) == b"kept\n"
+
+
+async def test_a_prepared_run_many_times_at_once(config):
+    """As docs/python-sdk.md has it."""
+    text = (Path(__file__).parents[4] / "docs/python-sdk.md").read_text()
+    (block,) = (block for block in re.findall(r"(?:(?:    .*)?\n)+", text) if "gather(" in block)
+    names = {"image": await Contree(config).images.use(DEBIAN), "asyncio": asyncio}
+    code = compile(dedent(block), "docs", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    await eval(code, names)
+    assert len({done.stdout for done in names["results"]}) == 100

@@ -69,3 +69,9 @@ def test_a_failure_can_be_an_error(image):
     process = image.popen(["true"], check=True)
     process.wait()
     assert process.returncode == 0
+
+
+def test_communicating_tells_no_failure(image):
+    process = image.popen("echo out; exit 4", shell=True, check=True)
+    assert process.communicate() == ("out\n", "")
+    assert process.returncode == 4

@@ -6,6 +6,7 @@ import time
 import uuid
 from dataclasses import replace
 
+import anyio
 import pytest
 from contree_sdk.auth import JWTAuth
 from contree_sdk.sdk.exceptions import OperationTimedOutError
@@ -110,6 +111,21 @@ async def test_a_run_is_cancelled_however_often_its_task_is(through, door, marke
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await comes(lambda: statuses(marker) == ["CANCELLED"])
+
+
+async def test_a_run_ends_with_its_scope_of_anyio(through, door, marker):
+    with anyio.CancelScope() as scope:
+
+        async def leave() -> None:
+            await comes(lambda: statuses(marker) == ["EXECUTING"])
+            # Cancels again and again, as long as anything is awaited.
+            scope.cancel()
+
+        leaving = asyncio.ensure_future(leave())
+        await long_run(through(), marker)
+    await leaving
+    assert scope.cancelled_caught
     await comes(lambda: statuses(marker) == ["CANCELLED"])
 
 

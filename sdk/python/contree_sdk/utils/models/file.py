@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeAlias
 
 DEFAULT_MODE = stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH
@@ -46,15 +46,18 @@ class UploadFileSpec:
 
         Raises:
             ValueError: no name to go by, or two files for one path.
-            TypeError: a single file.
+            TypeError: a single file, or a source of another kind.
         """
-        if isinstance(files, str | bytes | Path | UploadFileSpec):
+        if isinstance(files, str | bytes | PurePath | UploadFileSpec):
             raise TypeError("files is a list, or a dict of paths in the image and files")
         entries: Iterable[tuple[str | PurePosixPath | None, FileSource]]
         entries = files.items() if isinstance(files, Mapping) else ((None, file) for file in files)
         prepared: dict[PurePosixPath, UploadFileSpec] = {}
         for destination, source in entries:
             spec = source if isinstance(source, UploadFileSpec) else cls(source=source)
+            local: object = spec.source
+            if not isinstance(local, str | PurePath | bytes | UploadedFile):
+                raise TypeError(f"{local!r} is no source of a file: a path, bytes or an UploadedFile")
             destination = destination or spec.path or cls._default(spec, default_image_path)
             path = PurePosixPath(destination)
             if path in prepared:
@@ -62,10 +65,9 @@ class UploadFileSpec:
                     f"Duplicate destination path `{path}`: "
                     f"{prepared[path]._name()} and {spec._name()}"
                 )
-            local = spec.source
-            prepared[path] = replace(
-                spec, path=path, source=Path(local) if isinstance(local, str) else local
-            )
+            if isinstance(local, str | PurePath):
+                local = Path(local)
+            prepared[path] = replace(spec, path=path, source=local)
         return list(prepared.values())
 
     @staticmethod

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from contree_sdk.sdk.client._base import ClientBase
 from contree_sdk.utils.models.file import UploadedFile
-
-if TYPE_CHECKING:
-    from contree_sdk.sdk.client._base import ClientBase
 
 
 class FilesBase:

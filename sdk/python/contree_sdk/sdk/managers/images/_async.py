@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from contree_sdk._deprecation import deprecated
+from contree_sdk.sdk.client._base import ClientBase
 from contree_sdk.sdk.managers.images._base import ImagesBase
 from contree_sdk.sdk.objects.image._async import ContreeImage
 from contree_sdk.utils.models.image import ImageKind
 from contree_sdk.utils.oci import OCIReference
-
-if TYPE_CHECKING:
-    from contree_sdk.sdk.client._base import ClientBase
 
 
 class ImagesManager(ImagesBase[ContreeImage]):

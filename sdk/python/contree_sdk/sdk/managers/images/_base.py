@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from contree_sdk.sdk.client._base import ClientBase
 from contree_sdk.sdk.exceptions import FailedOperationError, NotFoundError
 from contree_sdk.utils.models.image import ImageKind
 from contree_sdk.utils.oci import OCIReference
 
 if TYPE_CHECKING:
-    from contree_sdk.sdk.client._base import ClientBase
     from contree_sdk.sdk.objects.image_like._base import ImageLikeBase
 
 logger = logging.getLogger(__name__)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from contree_sdk import _blocking
 from contree_sdk._deprecation import deprecated
+from contree_sdk.sdk.client._base import ClientBase
 from contree_sdk.sdk.managers.images._base import ImagesBase
 from contree_sdk.sdk.objects.image._sync import ContreeImageSync
 from contree_sdk.utils.models.image import ImageKind
 from contree_sdk.utils.oci import OCIReference
-
-if TYPE_CHECKING:
-    from contree_sdk.sdk.client._base import ClientBase
 
 
 class ImagesManagerSync(ImagesBase[ContreeImageSync]):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
+from contree_sdk.sdk.client._base import ClientBase
 from contree_sdk.sdk.objects.handle._base import RunCore
 from contree_sdk.sdk.objects.image_like.state import ImageState
 from contree_sdk.sdk.objects.run import REQUEST_IO_TYPES, RunRequest
 
 if TYPE_CHECKING:
-    from contree_sdk.sdk.client._base import ClientBase
     from contree_sdk.sdk.objects.image_like._base import ImageLikeBase
 
 _I = TypeVar("_I", bound="ImageLikeBase")

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from signal import Signals
 from subprocess import PIPE
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
+from contree_sdk._native import Event, Events, Run
 from contree_sdk._offload import read_input
 from contree_sdk.sdk.exceptions import OperationError
 from contree_sdk.sdk.objects.image_like._arguments import (
@@ -16,6 +18,7 @@ from contree_sdk.sdk.objects.image_like._arguments import (
     input_of,
     natural,
     output_of,
+    size,
     variables,
     words,
 )
@@ -24,7 +27,6 @@ from contree_sdk.sdk.objects.run import REQUEST_IO_TYPES, RunRequest
 from contree_sdk.utils.io_wrap import IO_TYPES
 
 if TYPE_CHECKING:
-    from contree_sdk._native import Event, Events, Run
     from contree_sdk.sdk.objects.image_like._base import ImageLikeBase
 
 _I = TypeVar("_I", bound="ImageLikeBase")
@@ -43,6 +45,7 @@ class RunCore(Generic[_I]):
         self.run = run
         self.stdin_open = stdin_open
         self._deadline = deadline
+        self._started: float | None = None
         self._over = False
         self._done: _I | None = None
 
@@ -60,11 +63,18 @@ class RunCore(Generic[_I]):
         """Sends it. Cancelled or interrupted, it is cancelled."""
         try:
             await self.run.started()
+            self._started = monotonic()
         except GeneratorExit:
             raise
         except BaseException:
             await self.abandon()
             raise
+
+    def end_within(self, seconds: float) -> None:
+        """Whoever waits from now on waits at most so long; then it is cancelled."""
+        elapsed = 0.0 if self._started is None else monotonic() - self._started
+        deadline = elapsed + max(seconds, 0.0)
+        self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)
 
     async def finish(self) -> _I:
         """The image after the run. Cancelled or interrupted, the run goes on."""
@@ -111,11 +121,10 @@ class RunCore(Generic[_I]):
         self.image._fail()
 
     async def poll(self) -> bool:
-        """Whether it has ended; if so, its end is taken in."""
-        if not self._over:
-            if await self.run.status() not in ("SUCCESS", "FAILED", "CANCELLED"):
-                return False
-            await self.finish()
+        """Whether it has ended; if so, its end is taken in, which raises what waiting for it does."""
+        if not self._over and await self.run.status() not in ("SUCCESS", "FAILED", "CANCELLED"):
+            return False
+        await self.finish()
         return True
 
     async def events(self, spid: int | None, after: int | None) -> Events:
@@ -173,7 +182,7 @@ class RunCore(Generic[_I]):
             cwd="" if cwd is None else str(cwd),
             stdin=b"" if keep_open else await read_input(input_of(stdin)),
             stdin_open=keep_open,
-            truncate_output_at=natural("truncate_output_at", truncate_output_at)
+            truncate_output_at=size("truncate_output_at", truncate_output_at)
             or config.default_truncate_output_at,
             uid=natural("uid", uid),
             gid=natural("gid", gid),

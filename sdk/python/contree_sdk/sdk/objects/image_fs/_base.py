@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from contree_sdk.sdk.objects.image_like._base import ImageLikeBase
+from contree_sdk.sdk.objects.image_like._inspect import Inspection
 
 
 @dataclass(repr=False)
@@ -39,7 +37,7 @@ class EntryBase:
     """The owner's name in the image, or the number."""
     group: str
     """The group's name in the image, or the number."""
-    _image: ImageLikeBase = field(compare=False)
+    _image: Inspection = field(compare=False)
     _path: PurePosixPath = field(compare=False)
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
+from contree_sdk._native import Run
 from contree_sdk.sdk.objects.handle._async import ContreeRun
 from contree_sdk.sdk.objects.handle._base import MAIN, Begun
 from contree_sdk.sdk.objects.image_fs._async import ImageDirectory, ImageFile, entry
@@ -17,9 +18,6 @@ from contree_sdk.sdk.objects.subprocess._async import ContreeProcess
 from contree_sdk.utils.io_wrap import IO_TYPES
 from contree_sdk.utils.models.file import FilesArgument, UploadFileSpec
 from contree_sdk.utils.models.grep import GrepResult
-
-if TYPE_CHECKING:
-    from contree_sdk._native import Run
 
 _T = TypeVar("_T", bound="ImageLike")
 

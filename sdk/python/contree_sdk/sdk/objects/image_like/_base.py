@@ -17,12 +17,14 @@ from dataclasses import replace
 from datetime import timedelta
 from io import IOBase
 from math import ceil
-from pathlib import Path, PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from subprocess import PIPE
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, Any, TypeVar
 from uuid import UUID
 
+from contree_sdk._native import Outcome, Run
 from contree_sdk._offload import read_input
+from contree_sdk.sdk.client._base import ClientBase
 from contree_sdk.sdk.exceptions import (
     ApiStatusCodeError,
     ContreeImageStateError,
@@ -31,9 +33,12 @@ from contree_sdk.sdk.exceptions import (
 from contree_sdk.sdk.objects.handle._base import RunCore
 from contree_sdk.sdk.objects.image_like._arguments import (
     command_line,
+    files_of,
     input_of,
+    name,
     natural,
     output_of,
+    size,
     variables,
     whole_seconds,
     words,
@@ -44,10 +49,6 @@ from contree_sdk.sdk.objects.image_like.state import TRANSITIONS, ImageState
 from contree_sdk.sdk.objects.run import REQUEST_IO_TYPES, RunRequest
 from contree_sdk.utils.io_wrap import IO_TYPES, IOMode, PipeIO, get_io_by_obj
 from contree_sdk.utils.models.file import FilesArgument, UploadFileSpec
-
-if TYPE_CHECKING:
-    from contree_sdk._native import Outcome, Run
-    from contree_sdk.sdk.client._base import ClientBase
 
 _T = TypeVar("_T", bound="ImageLikeBase")
 
@@ -99,8 +100,8 @@ class ImageLikeBase(Inspection):
             env: Variables, over those of the image; None takes one of the image's away.
             cwd: The working directory, made when it is not there. None: the image's, else `/`.
             hostname: None: `hostname`.
-            stdin: Text, bytes, the path of a file, a file object, or `subprocess.PIPE` to write to
-                `stdin` of what is returned. None: no input.
+            stdin: Text, bytes, a `Path`, a file object, or `subprocess.PIPE` to write to `stdin` of
+                what is returned. Files are read whenever the run is executed. None: no input.
             stdout: `str` or None for text, `bytes`, the path of a file or a file object to write it
                 to, or `subprocess.PIPE` to read it from.
             stderr: Like `stdout`.
@@ -130,10 +131,11 @@ class ImageLikeBase(Inspection):
             DisposableImageRunError: This is what a disposable run left: no image.
             ContreeImageStateError: A run is prepared or under way already.
             ValueError: Neither `command` nor `shell`; files without a name, or two for one path; a
-                negative number.
+                number that is negative or beyond all bounds; a file object that is closed.
             TypeError: Something that cannot be read from or written to; words or variables that are
                 no strings.
-            OSError: The file given as `stdin` is not there.
+            OSError: A file given as `stdin` or in `files` is not there; one for output cannot be
+                written, or a file object not be read from or written to.
         """
         if self.uuid is None and not self.tag:
             raise DisposableImageRunError
@@ -144,19 +146,19 @@ class ImageLikeBase(Inspection):
             shell=shell is not None,
             env=variables(env),
             cwd=None if cwd is None else str(cwd),
-            hostname=hostname or "hostname",
+            hostname=name("hostname", hostname) or "hostname",
             stdin=input_of(stdin),
             stdout=output_of(stdout),
             stderr=output_of(stderr),
-            tag=tag or None,
-            files=UploadFileSpec._prepare_files(files or []),
+            tag=name("tag", tag),
+            files=files_of(files),
             timeout=whole_seconds(timeout),
             disposable=disposable,
-            truncate_output_at=natural("truncate_output_at", truncate_output_at),
+            truncate_output_at=size("truncate_output_at", truncate_output_at),
             preserve_env=preserve_env,
             preserve_cwd=preserve_cwd,
             networking=networking,
-            max_layer_bytes=natural("max_layer_bytes", max_layer_bytes),
+            max_layer_bytes=size("max_layer_bytes", max_layer_bytes),
             uid=natural("uid", uid),
             gid=natural("gid", gid),
         )
@@ -199,6 +201,11 @@ class ImageLikeBase(Inspection):
             self._pipe = None
         self._request = replace(self._prepared_request(), **given)
 
+    def _end_input(self) -> None:
+        """Nothing more is written to the pipe of a prepared run."""
+        if self._pipe is not None:
+            self._pipe._end()
+
     async def _await(self: _T) -> _T:
         """Executes the prepared run. Cancelled or interrupted, it cancels the run."""
         run = await self._begin()
@@ -207,8 +214,9 @@ class ImageLikeBase(Inspection):
     async def _apply_files(self: _T, args: tuple[Any, ...], files: FilesArgument | None) -> _T:
         specs: list[UploadFileSpec] = []
         for given in (*args, files or []):
-            alone = isinstance(given, str | Path | UploadFileSpec)
-            specs += UploadFileSpec._prepare_files([given] if alone else given)
+            alone = isinstance(given, str | PurePath | UploadFileSpec)
+            listed: Any = [given] if alone else given
+            specs += UploadFileSpec._prepare_files(listed)
         return await self.run(shell="true", files=specs, disposable=False)._await()
 
     async def _begin(self: _T, *, keep_stdin_open: bool = False) -> RunCore[_T]:
@@ -277,7 +285,14 @@ class ImageLikeBase(Inspection):
         self._state = ImageState.SUCCEEDED
         self.uuid = UUID(outcome.image) if outcome.image else None
         self.tag = outcome.tag
-        self._result = ContreeResult.from_result(outcome, self._prepared_request())
+        request = self._prepared_request()
+        try:
+            self._result = ContreeResult.from_result(outcome, request)
+        except BaseException:
+            # Where output finds no place any more, what the run has left is not lost with it.
+            plain = replace(request, stdout=None, stderr=None)
+            self._result = ContreeResult.from_result(outcome, plain)
+            raise
 
     def _fail(self) -> None:
         """Gives up the run that is under way; the image is still the one before it."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
+from contree_sdk.sdk.client._base import ClientBase
 from contree_sdk.sdk.exceptions import ApiStatusCodeError
 from contree_sdk.utils.models.grep import GrepResult
-
-if TYPE_CHECKING:
-    from contree_sdk.sdk.client._base import ClientBase
 
 _T = TypeVar("_T", bound="Inspection")
 _Entry = TypeVar("_Entry")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from typing import Literal, TypeVar, overload
 
 from contree_sdk import _blocking
+from contree_sdk._native import Run
+from contree_sdk.sdk.exceptions import ApiStatusCodeError
 from contree_sdk.sdk.objects.handle._base import MAIN, Begun
 from contree_sdk.sdk.objects.handle._sync import ContreeRunSync
 from contree_sdk.sdk.objects.image_fs._sync import ImageDirectorySync, ImageFileSync, entry
@@ -18,9 +20,6 @@ from contree_sdk.sdk.objects.subprocess._sync import ContreeProcessSync
 from contree_sdk.utils.io_wrap import IO_TYPES
 from contree_sdk.utils.models.file import FilesArgument, UploadFileSpec
 from contree_sdk.utils.models.grep import GrepResult
-
-if TYPE_CHECKING:
-    from contree_sdk._native import Run
 
 _T = TypeVar("_T", bound="ImageLikeSync")
 
@@ -253,6 +252,11 @@ class ImageLikeSync(ImageLikeBase):
 
     def _later_input(self, run: Run) -> Callable[[bytes, bool], None]:
         async def write(data: bytes, last: bool) -> None:
-            await run.write_stdin(MAIN, data, last)
+            try:
+                await run.write_stdin(MAIN, data, last)
+            except ApiStatusCodeError as error:
+                # The process has ended, and reads no more.
+                if error.status not in (404, 409, 410):
+                    raise
 
         return lambda data, last: _blocking.run(write(data, last))

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from uuid import UUID
 
+from contree_sdk._native import Outcome
 from contree_sdk.sdk.objects.run import REQUEST_IO_TYPES, RunRequest
 from contree_sdk.utils.codecs import text_of
 from contree_sdk.utils.io_wrap import IO_TYPES, IOMode, PipeIO, get_io_by_obj
-
-if TYPE_CHECKING:
-    from contree_sdk._native import Outcome
-
 
 _SHOWN = 200
 """Bytes of output that a `repr` shows at most."""
@@ -134,7 +131,8 @@ def _place(output: bytes, truncated: bool, wanted: REQUEST_IO_TYPES) -> Any:
     except TypeError:
         # It takes text.
         target.write(text_of(output, truncated))
-    target.flush()
+    if hasattr(target, "flush"):
+        target.flush()
     if isinstance(target, PipeIO):
         target.close()
     return target

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from contree_sdk._native import Event, Events
 from contree_sdk.sdk.exceptions import OperationError
 from contree_sdk.utils.codecs import TextDecoder
-
-if TYPE_CHECKING:
-    from contree_sdk._native import Event, Events
 
 _R_co = TypeVar("_R_co", covariant=True)
 

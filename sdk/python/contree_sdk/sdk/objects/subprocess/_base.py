@@ -9,6 +9,7 @@ from subprocess import CalledProcessError
 from typing import IO, TYPE_CHECKING, Any
 
 from contree_sdk._offload import read_input
+from contree_sdk.sdk.exceptions import ApiStatusCodeError
 from contree_sdk.sdk.objects.handle._base import MAIN, RunCore
 from contree_sdk.utils.io_wrap import IO_TYPES
 
@@ -78,21 +79,40 @@ class ContreeProcessBase:
             # The input is read to its end before the run begins.
             self._core = core = await self._image._begin()
         self._image = await core.finish_or_abandon()
-        if self._check and self.returncode != 0:
-            raise CalledProcessError(self.returncode, self.args, self.stdout, self.stderr)
         return self.returncode
+
+    async def _wait_and_check(self) -> int:
+        code = await self._wait()
+        if self._check and code != 0:
+            raise CalledProcessError(code, self.args, self.stdout, self.stderr)
+        return code
 
     async def _communicate(
         self, input: IO_TYPES | None, timeout: float | timedelta | None
     ) -> tuple[Any, Any]:
+        if isinstance(timeout, timedelta):
+            timeout = timeout.total_seconds()
         if self._core is None:
-            if isinstance(timeout, timedelta):
-                timeout = timeout.total_seconds()
             self._image._renew_request(stdin=input, timeout=timeout)
-        elif input is not None or self._core.stdin_open:
-            await self._core.write(MAIN, await read_input(input), True)
+            self._image._end_input()
+        else:
+            if timeout is not None:
+                self._core.end_within(timeout)
+            await self._last_input(self._core, input)
         await self._wait()
         return self.stdout, self.stderr
+
+    async def _last_input(self, core: RunCore[Any], input: IO_TYPES | None) -> None:
+        """Gives it the rest of its input, which whoever has ended does not need."""
+        was_open = core.stdin_open
+        if input is None and not was_open:
+            return
+        try:
+            await core.write(MAIN, await read_input(input), True)
+        except ApiStatusCodeError as error:
+            # 409 as well where there was no input from the beginning.
+            if error.status not in ((404, 409, 410) if was_open else (404, 410)):
+                raise
 
     async def _poll(self) -> int | None:
         return self.returncode if await (await self._running()).poll() else None
@@ -106,9 +126,7 @@ class ContreeProcessBase:
             if self._core is not None:
                 await self._core.abandon()
         else:
-            check, self._check = self._check, False
             await self._wait()
-            self._check = check
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(args={self.args!r}, image={self._image!r})"

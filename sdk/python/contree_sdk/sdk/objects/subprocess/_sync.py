@@ -35,16 +35,22 @@ class ContreeProcessSync(ContreeProcessBase):
             subprocess.CalledProcessError: With `check`, for another exit code than 0.
             FailedOperationError: The program is not there, for example.
         """
-        return _blocking.run(self._wait())
+        return _blocking.run(self._wait_and_check())
 
     def communicate(
         self, input: IO_TYPES | None = None, timeout: float | timedelta | None = None
     ) -> tuple[Any, Any]:
-        """Gives it input, waits for its end and returns stdout and stderr.
+        """Gives it input, ends that, waits for the process' end and returns stdout and stderr. What the
+        exit code is makes no difference, also with `check`.
 
         Args:
-            input: In place of `popen`'s; None: `popen`'s.
-            timeout: Seconds until it is killed, in place of `popen`'s; None: `popen`'s.
+            input: In place of `popen`'s; None: `popen`'s. The rest of it where the process has begun.
+            timeout: Seconds until it is killed, in place of `popen`'s; None: `popen`'s. A process that
+                has begun is cancelled after as many seconds from now.
+
+        Raises:
+            FailedOperationError: The program is not there, for example.
+            OperationTimedOutError: It was cancelled because of `timeout`, or did not get its turn.
         """
         return _blocking.run(self._communicate(input, timeout))
 
