@@ -199,4 +199,6 @@ def check_io(obj: object, mode: IOMode) -> None:
     if isinstance(obj, FileIO | BufferedReader | BufferedWriter | TextIOWrapper) and not (
         obj.readable() if mode == IOMode.read else obj.writable()
     ):
-        raise UnsupportedOperation(f"{obj} is not open for {'reading' if method == 'read' else 'writing'}")
+        raise UnsupportedOperation(
+            f"{obj} is not open for {'reading' if method == 'read' else 'writing'}"
+        )

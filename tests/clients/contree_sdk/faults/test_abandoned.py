@@ -13,11 +13,12 @@ from contree_sdk.sdk.exceptions import OperationTimedOutError
 
 from conftest import DEBIAN, TOKEN, URL
 from contree_sdk import Contree
-from door import Door, kept_until, lost, refused
+from door import Door, answered, kept_until, lost, refused
 from package import OURS
 from wire import ask
 
 SPAWN = "POST /v1/instances$"
+IMPORT = "POST /v1/images/import$"
 CANCEL = "DELETE /v1/operations/"
 # How long a test waits for what has to happen.
 PATIENCE = 60
@@ -112,6 +113,23 @@ async def test_a_run_is_cancelled_however_often_its_task_is(through, door, marke
     with pytest.raises(asyncio.CancelledError):
         await task
     await comes(lambda: statuses(marker) == ["CANCELLED"])
+
+
+async def test_an_import_is_cancelled_however_often_its_task_is(through, door):
+    answers = threading.Event()
+    taken = answered(202, f'{{"uuid": "{uuid.uuid4()}"}}', Content_Type="application/json")
+    door.put(IMPORT, kept_until(answers, taken))
+    door.put(CANCEL, answered(204))
+    task = asyncio.ensure_future(through().images.import_from("debian:bookworm"))
+    await comes(lambda: door.count(IMPORT) == 1)
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert door.count(CANCEL) == 0
+    answers.set()
+    await comes(lambda: door.count(CANCEL) == 1)
 
 
 async def test_a_run_ends_with_its_scope_of_anyio(through, door, marker):

@@ -72,8 +72,7 @@ class ClientBase:
         config = self._config
         auth = config.auth
         headers = auth.get_headers()
-        # What takes the place of the package's own kinds has only what it says of itself.
-        unresolved = auth._unresolved() if isinstance(auth, Auth) else []  # pyright: ignore[reportUnnecessaryIsInstance]
+        unresolved = _unresolved(auth)
         if "base_url" in unresolved:
             raise ContreeTransportError(
                 error=f"no URL of a server: pass base_url, set {auth.base_url}, or log in with "
@@ -125,3 +124,8 @@ class ClientBase:
         auth = self._config.auth
         project = f", project={auth.project_id!r}" if isinstance(auth, IAMAuth) else ""
         return f"{type(self).__name__}(url={auth.base_url!r}{project})"
+
+
+def _unresolved(auth: object) -> list[str]:
+    """What is no `Auth` tells no more of itself than its URL and its headers."""
+    return auth._unresolved() if isinstance(auth, Auth) else []

@@ -57,7 +57,9 @@ class UploadFileSpec:
             spec = source if isinstance(source, UploadFileSpec) else cls(source=source)
             local: object = spec.source
             if not isinstance(local, str | PurePath | bytes | UploadedFile):
-                raise TypeError(f"{local!r} is no source of a file: a path, bytes or an UploadedFile")
+                raise TypeError(
+                    f"{local!r} is no source of a file: a path, bytes or an UploadedFile"
+                )
             destination = destination or spec.path or cls._default(spec, default_image_path)
             path = PurePosixPath(destination)
             if path in prepared:
