@@ -1,6 +1,10 @@
 //! Operations as callers see them. A live one is shown from memory, one that has ended from the
 //! records, and what its processes did from its log.
+//!
+//! One may end at any moment, also while it is being shown. So how a live one stands is looked at
+//! once, and all that is shown of it goes by that: in memory an end has no result.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,16 +44,27 @@ impl Engine {
         {
             return Ok(self.live_operations(identity.project_id, filter, status));
         }
+        // Before the records are read, on which all are PENDING that have not ended, and those that
+        // have ended a moment before anybody is told: until then they go on.
+        let lived: HashMap<OperationId, OperationSummary> = self
+            .live_set()
+            .of_project(identity.project_id)
+            .iter()
+            .map(|live| (live.id, live.summary()))
+            .collect();
         let stored = self
             .records()
             .operations(identity.project_id, filter)
             .await?;
+        let lives = |id| {
+            let accepted_since = || self.live_set().get(id).map(|live| live.summary());
+            let shown = lived.get(&id).cloned().or_else(accepted_since)?;
+            (!shown.status.is_terminal()).then_some(shown)
+        };
         Ok(stored
             .into_iter()
-            .map(|stored| match self.live_set().get(stored.id) {
-                Some(live) if !stored.status.is_terminal() => live.summary(),
-                _ => summary(&stored),
-            })
+            .map(|stored| lives(stored.id).unwrap_or_else(|| summary(&stored)))
+            .filter(|shown| filter.status.is_none_or(|status| shown.status == status))
             .collect())
     }
 
@@ -61,19 +76,19 @@ impl Engine {
         status: OperationStatus,
     ) -> Vec<OperationSummary> {
         let page = filter.page;
-        let mut found: Vec<Arc<Live>> = self.live_set().of_project(project);
-        found.retain(|live| {
-            live.status() == status
-                && filter.kind.is_none_or(|kind| live.kind() == kind)
-                && page.since.is_none_or(|since| live.created_at >= since)
-                && page.until.is_none_or(|until| live.created_at <= until)
+        let live = self.live_set().of_project(project);
+        let mut found: Vec<OperationSummary> = live.iter().map(|live| live.summary()).collect();
+        found.retain(|shown| {
+            shown.status == status
+                && filter.kind.is_none_or(|kind| shown.kind == kind)
+                && page.since.is_none_or(|since| shown.created_at >= since)
+                && page.until.is_none_or(|until| shown.created_at <= until)
         });
-        found.sort_by_key(|live| std::cmp::Reverse((live.created_at, live.id)));
+        found.sort_by_key(|shown| std::cmp::Reverse((shown.created_at, shown.uuid)));
         found
-            .iter()
+            .into_iter()
             .skip(page.offset as usize)
             .take(page.limit as usize)
-            .map(|live| live.summary())
             .collect()
     }
 
@@ -88,10 +103,11 @@ impl Engine {
         inflight: bool,
     ) -> Result<OperationResponse, Error> {
         identity.require(Permission::List)?;
-        if let Some(live) = self.live(identity, operation)
-            && !live.status().is_terminal()
-        {
-            return self.show_live(&live, inflight).await;
+        if let Some(live) = self.live(identity, operation) {
+            let summary = live.summary();
+            if !summary.status.is_terminal() {
+                return self.show_live(&live, summary, inflight).await;
+            }
         }
         let stored = self.stored_operation(identity, operation).await?;
         let metadata = match stored.kind {
@@ -122,7 +138,12 @@ impl Engine {
         })
     }
 
-    async fn show_live(&self, live: &Live, inflight: bool) -> Result<OperationResponse, Error> {
+    async fn show_live(
+        &self,
+        live: &Live,
+        summary: OperationSummary,
+        inflight: bool,
+    ) -> Result<OperationResponse, Error> {
         let mut result = None;
         let metadata = match &live.asked {
             Asked::Run(request) => {
@@ -130,7 +151,7 @@ impl Engine {
                     request: (**request).clone(),
                     result: None,
                 };
-                if inflight && live.status() == OperationStatus::Executing {
+                if inflight && summary.status == OperationStatus::Executing {
                     // "Under `result`", says the contract, which has two of that name.
                     let size = live.log.watch().borrow().size;
                     let folded = fold(live.log.path().to_owned(), size, 1).await?;
@@ -147,7 +168,7 @@ impl Engine {
             Asked::Import(request) => OperationMetadata::Import((**request).clone()),
         };
         Ok(OperationResponse {
-            summary: live.summary(),
+            summary,
             metadata,
             result,
         })

@@ -5,7 +5,7 @@ use contree_api::event::{EventData, Exit};
 use contree_api::instance::{ExecSpec, InstanceResult};
 use contree_api::operation::{OperationMetadata, OperationStatus};
 use contree_api::stream::{ClosableStreamRepr, Encoding};
-use contree_engine::{Error, ErrorKind};
+use contree_engine::{Engine, Error, ErrorKind, Identity, OperationFilter};
 
 use crate::bench::{Bench, Run, command, env, shell, text};
 
@@ -413,6 +413,51 @@ async fn privileged_nobody_is_early_but_while_a_run_waits() {
     assert_eq!(never.unwrap_err().kind(), ErrorKind::NotFound);
     let refused = engine.exec(identity, waits, exec("true", false)).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+    bench.stop().await;
+}
+
+async fn looked_at(engine: Engine, identity: Identity, operation: OperationId) {
+    let all = OperationFilter::default();
+    let mut before = OperationStatus::Pending;
+    loop {
+        let shown = engine.operation(&identity, operation, true).await.unwrap();
+        let listed = engine.operations(&identity, &all).await.unwrap();
+        let listed = listed.iter().find(|listed| listed.uuid == operation);
+        let (first, then) = (shown.summary.status, listed.unwrap().status);
+        for (before, now) in [(before, first), (first, then)] {
+            let goes_back = before.is_terminal() && !now.is_terminal()
+                || before != OperationStatus::Pending && now == OperationStatus::Pending;
+            assert!(!goes_back, "{before:?}, and then {now:?}");
+        }
+        before = then;
+        if first.is_terminal() {
+            let OperationMetadata::Instance(metadata) = shown.metadata else {
+                unreachable!()
+            };
+            assert!(shown.result.is_some());
+            assert_eq!(metadata.result.unwrap().state.exit_code, 0);
+            break;
+        }
+    }
+}
+
+/// However often it is looked at around its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn privileged_an_end_is_never_shown_without_its_result() {
+    let bench = Bench::start().await;
+    let base = bench.tiny().await;
+    for _ in 0..30 {
+        let operation = bench.spawn(command(base, "true", &[])).await;
+        let looks: Vec<_> = (0..4)
+            .map(|_| {
+                let (engine, identity) = (bench.engine.clone(), bench.identity.clone());
+                tokio::spawn(looked_at(engine, identity, operation))
+            })
+            .collect();
+        for look in looks {
+            look.await.unwrap();
+        }
+    }
     bench.stop().await;
 }
 
