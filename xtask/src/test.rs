@@ -57,9 +57,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         settings.push(("CONTREE_TEST_BIN", programs_for_tests()?));
     }
     if !args.unprivileged && args.filter.is_none() {
-        // They need a server that runs sandboxes.
+        // They need a server that runs sandboxes. All of the workspace, though only the SDK has any:
+        // of a package alone the dependencies would be built again, with fewer features.
         let mut examples = cargo();
-        examples.args(["test", "--doc", "--locked", "-p", "contree-client"]);
+        examples.args(["test", "--doc", "--locked", "--workspace"]);
         programs::run(examples.envs(settings.iter().cloned()))?;
     }
     programs::run(runner(args).envs(settings))
