@@ -20,8 +20,11 @@
 //!
 //! and a packet to a sandbox: in forward, only replies; in output, nothing that opens a connection.
 //! A table only protects its own slot's sandboxes from whatever comes in, so servers that share a
-//! machine need not know each other. Refused destinations are answered with an ICMP error rather
-//! than silence, because cloud SDKs look for a metadata service and would wait for it.
+//! machine need not know each other. Refused destinations are answered rather than met with silence,
+//! because cloud SDKs look for a metadata service and would wait for it: TCP with a reset, the rest
+//! with an ICMP error. (An ICMP error would do for TCP, but slowly: it reaches the socket while
+//! `connect` still holds it, so that only the one for the next SYN, a second later, ends the call;
+//! and the kernel sends no more than about one of them per second and receiver.)
 //!
 //! An `accept` here ends the evaluation of this table's hook only: other tables can still drop,
 //! which is why `crate::probe` looks for firewalls that drop forwarded packets.
@@ -158,6 +161,11 @@ table inet {table} {{
 		flags dynamic
 	}}
 
+	chain refuse {{
+		meta l4proto tcp reject with tcp reset
+		reject with icmpx type admin-prohibited
+	}}
+
 	chain prerouting {{
 		type filter hook prerouting priority raw; policy accept;
 		iifname {ours} goto sent
@@ -167,9 +175,9 @@ table inet {table} {{
 		meta nfproto != ipv4 drop
 		iifname . ip saddr != @senders drop
 		meta l4proto {{ tcp, udp }} ip daddr @resolvers th dport 53 accept
-		fib daddr type != unicast reject with icmpx type admin-prohibited
+		fib daddr type != unicast goto refuse
 		ip daddr @allowed accept
-		ip daddr @refused reject with icmpx type admin-prohibited
+		ip daddr @refused goto refuse
 	}}
 
 	chain input {{
@@ -202,7 +210,7 @@ table inet {table} {{
 		add @connections {{ ip saddr ct count over {MAX_CONNECTIONS} }} drop
 		meta l4proto {{ tcp, udp }} ct original ip daddr @resolvers ct original proto-dst 53 accept
 		ct original ip daddr @allowed accept
-		ip daddr @refused reject with icmpx type admin-prohibited
+		ip daddr @refused goto refuse
 	}}
 
 	chain output {{

@@ -78,7 +78,7 @@ fn privileged_private_ranges_are_refused_at_once() {
             let error = lease.fetch(address, 80).unwrap_err();
             assert_eq!(
                 error.kind(),
-                std::io::ErrorKind::HostUnreachable,
+                std::io::ErrorKind::ConnectionRefused,
                 "{address}: {error}"
             );
         }
