@@ -56,6 +56,41 @@ impl Writer {
     }
 }
 
+/// Waits until nobody reads our standard output any more; for a file and the like for ever.
+///
+/// Where there is more to write, the write tells as well.
+#[cfg(unix)]
+pub(crate) async fn reader_gone() {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::io::Errno;
+
+    let (tell, told) = oneshot::channel();
+    // Its other end is closed with this future, which ends the thread.
+    if let Ok((stop, _until)) = io::pipe() {
+        std::thread::spawn(move || {
+            let stdout = rustix::stdio::stdout();
+            // Of no event in particular: that the other end is gone is told in any case.
+            let mut fds = [
+                PollFd::new(&stdout, PollFlags::empty()),
+                PollFd::new(&stop, PollFlags::empty()),
+            ];
+            while let Err(Errno::INTR) = poll(&mut fds, None) {}
+            if !fds[0].revents().is_empty() {
+                let _ = tell.send(());
+            }
+        });
+        if told.await.is_ok() {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+#[cfg(not(unix))]
+pub(crate) async fn reader_gone() {
+    std::future::pending().await
+}
+
 #[cfg(unix)]
 fn write(stream: Stream, mut bytes: &[u8]) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, poll};

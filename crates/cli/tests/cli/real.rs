@@ -95,6 +95,7 @@ fn privileged_the_command_line_against_a_real_server() {
     output_comes_while_the_command_runs(&home);
     ctrl_c_is_a_signal_inside(&home);
     a_broken_pipe_ends_the_run(&home);
+    a_pipe_that_breaks_late_ends_the_run(&home);
     files_keep_owner_and_mode(&home);
     the_session_follows(&home);
 }
@@ -156,6 +157,19 @@ fn a_broken_pipe_ends_the_run(home: &Home) {
     drop(stdout);
     let ended = Ended::of(child).code(141);
     assert_eq!(ended.stderr, "");
+}
+
+/// Also when all that would be passed on is in the pipe by then, and no write finds out.
+fn a_pipe_that_breaks_late_ends_the_run(home: &Home) {
+    let args = ["run", "-T", "4096", "yes"];
+    let mut child = home.start(&args, Stdio::null());
+    let mut all = [0; 4096];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut all).unwrap();
+    drop(stdout);
+    let ended = Ended::of(child).code(141);
+    assert_eq!(ended.stderr, "");
+    assert_eq!(last_status(home), "CANCELLED");
 }
 
 fn files_keep_owner_and_mode(home: &Home) {

@@ -188,7 +188,7 @@ pub(crate) async fn perform(context: &Context, args: RunArgs) -> Result<Ending, 
         detach(context, &client, &mut store, &args, &started, input).await?;
         return Ok(Ending::Exited(0));
     }
-    let watched = watch::watch(context, &client, id, input, &mut interrupts).await?;
+    let watched = watch::watch(context, &client, id, args.truncate, input, &mut interrupts).await?;
     let outcome = outcome::Outcome::find(&client, id, watched).await?;
     outcome.report(context, &args);
     outcome.record(&mut store, &args, &env).await?;

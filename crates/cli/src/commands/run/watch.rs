@@ -10,7 +10,7 @@ use super::stdin::Forwarder;
 use crate::context::Context;
 use crate::failure::{BROKEN_PIPE, Failure};
 use crate::interrupt::Interrupts;
-use crate::output::live::{Stream, Writer};
+use crate::output::live::{Stream, Writer, reader_gone};
 
 /// What the events told.
 #[derive(Debug, Default)]
@@ -25,11 +25,12 @@ pub(super) struct Watched {
     pub(super) dropped: u64,
 }
 
-/// Follows a run to its end.
+/// Follows a run to its end, of whose standard output `truncate` bytes are passed on.
 pub(super) async fn watch(
     context: &Context,
     client: &Client,
     id: OperationId,
+    truncate: u64,
     mut input: Option<Forwarder>,
     interrupts: &mut Interrupts,
 ) -> Result<Watched, Failure> {
@@ -39,6 +40,10 @@ pub(super) async fn watch(
     let chunks = writer.as_ref().map(Writer::chunks);
     // A chunk that waits for the writer holds back the events, not Ctrl-C.
     let mut waiting: Option<(Stream, Vec<u8>)> = None;
+    // A reader that goes away is found out by the next write. After the last one somebody has to
+    // look, or `contree run yes | head` would go on until its time is up.
+    let mut passed_on = 0;
+    let mut reader_gone = std::pin::pin!(reader_gone());
     loop {
         let hand_over = async {
             match &chunks {
@@ -48,7 +53,12 @@ pub(super) async fn watch(
         };
         tokio::select! {
             permit = hand_over, if waiting.is_some() => match (permit, waiting.take()) {
-                (Ok(permit), Some(chunk)) => permit.send(chunk),
+                (Ok(permit), Some(chunk)) => {
+                    if chunk.0 == Stream::Stdout {
+                        passed_on += chunk.1.len() as u64;
+                    }
+                    permit.send(chunk);
+                }
                 // The writer has ended, which it tells below.
                 _ => break,
             },
@@ -58,6 +68,9 @@ pub(super) async fn watch(
                     input.start();
                 }
                 waiting = watched.take(frame, writer.is_some());
+            }
+            () = &mut reader_gone, if passed_on > 0 && passed_on >= truncate => {
+                return Err(unread(client, id).await);
             }
             nth = interrupts.next() => {
                 interrupt(context, client, id, nth, interrupts).await?;
@@ -71,14 +84,9 @@ pub(super) async fn watch(
             _ = interrupts.next() => return Err(Failure::interrupted()),
         };
         if let Err(error) = written {
-            // The reader went away; nobody is left to run it for.
-            let _ = client.cancel(id).await;
+            let unread = unread(client, id).await;
             let is_pipe = error.kind() == std::io::ErrorKind::BrokenPipe;
-            return Err(if is_pipe {
-                Failure::silent(BROKEN_PIPE)
-            } else {
-                error.into()
-            });
+            return Err(if is_pipe { unread } else { error.into() });
         }
     }
     if let Some(input) = input
@@ -87,6 +95,13 @@ pub(super) async fn watch(
         context.output.warn(&incomplete(id, &error));
     }
     Ok(watched)
+}
+
+/// Nobody is left to run it for.
+async fn unread(client: &Client, id: OperationId) -> Failure {
+    // It may have ended by itself.
+    let _ = client.cancel(id).await;
+    Failure::silent(BROKEN_PIPE)
 }
 
 fn lost(id: OperationId, error: contree_client::Error) -> Failure {
