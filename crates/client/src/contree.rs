@@ -7,11 +7,11 @@ use contree_api::image::ImageImportRequest;
 use contree_api::instance::InstanceSpawnRequest;
 use contree_api::operation::OperationSummary;
 
-use crate::call::Started;
+use crate::call::Call;
 use crate::image::{ImageName, ImportBuilder, Source};
 use crate::routes::images::import_call;
 use crate::routes::instances::spawn_call;
-use crate::wait::{Mark, Origin, Waiter};
+use crate::wait::{Origin, Waiter};
 use crate::{
     Client, Config, Error, Image, ImageFilter, List, Operation, OperationFilter, Run, Session,
 };
@@ -144,9 +144,7 @@ impl Contree {
     /// # Errors
     /// [`Error`]. When the answer does not come, the run may have started.
     pub async fn spawn(&self, request: &InstanceSpawnRequest) -> Result<Operation, Error> {
-        let (_interest, mark) = self.waiter.expect();
-        let started: Started = self.client().json(&spawn_call(request)).await?;
-        Ok(self.begun(started.uuid, mark))
+        self.start(&spawn_call(request)).await
     }
 
     /// The same, unless `gone` is done before the server has taken it: `None`, and nothing was
@@ -160,9 +158,7 @@ impl Contree {
         request: &InstanceSpawnRequest,
         gone: impl Future<Output = ()>,
     ) -> Result<Option<Operation>, Error> {
-        let (_interest, mark) = self.waiter.expect();
-        let started = self.client().spawn_unless(request, gone).await?;
-        Ok(started.map(|id| self.begun(id, mark)))
+        self.start_unless(&spawn_call(request), gone).await
     }
 
     /// Starts an import as the API words it. A server that is busy is waited for, as with
@@ -171,9 +167,7 @@ impl Contree {
     /// # Errors
     /// [`Error`]. When the answer does not come, the import may have started.
     pub async fn import(&self, request: &ImageImportRequest) -> Result<Operation, Error> {
-        let (_interest, mark) = self.waiter.expect();
-        let started: Started = self.client().json(&import_call(request)).await?;
-        Ok(self.begun(started.uuid, mark))
+        self.start(&import_call(request)).await
     }
 
     /// The same, given up as [`Contree::spawn_unless`] is.
@@ -185,12 +179,22 @@ impl Contree {
         request: &ImageImportRequest,
         gone: impl Future<Output = ()>,
     ) -> Result<Option<Operation>, Error> {
-        let (_interest, mark) = self.waiter.expect();
-        let started = self.client().import_unless(request, gone).await?;
-        Ok(started.map(|id| self.begun(id, mark)))
+        self.start_unless(&import_call(request), gone).await
     }
 
-    fn begun(&self, id: OperationId, mark: Option<Mark>) -> Operation {
-        Operation::new(self.clone(), id, Origin::Here(mark))
+    async fn start(&self, call: &Call) -> Result<Operation, Error> {
+        let (_interest, mark) = self.waiter.expect();
+        let started = self.client().start(call).await?;
+        Ok(Operation::new(self.clone(), started, Origin::Here(mark)))
+    }
+
+    async fn start_unless(
+        &self,
+        call: &Call,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<Operation>, Error> {
+        let (_interest, mark) = self.waiter.expect();
+        let started = self.client().start_unless(call, gone).await?;
+        Ok(started.map(|id| Operation::new(self.clone(), id, Origin::Here(mark))))
     }
 }

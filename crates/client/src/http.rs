@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use contree_api::OperationId;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     LOCATION, RETRY_AFTER, USER_AGENT,
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::Error;
-use crate::call::{Call, Sent, Turn};
+use crate::call::{Call, Sent, Started, Turn};
 use crate::config::Config;
 use crate::error::Refusal;
 use crate::retry::{Attempts, OnRetry, RetryPolicy, parse_retry_after};
@@ -161,13 +162,19 @@ impl Client {
         self.again(call, || self.bytes_in_turn(call)).await
     }
 
-    /// As [`Client::json`], unless `gone` is done before: `None`. It is looked at only while
-    /// nothing is on its way to the server.
-    pub(crate) async fn json_unless<T: DeserializeOwned>(
+    /// Starts an operation.
+    pub(crate) async fn start(&self, call: &Call) -> Result<OperationId, Error> {
+        let started: Started = self.json(call).await?;
+        Ok(started.uuid)
+    }
+
+    /// The same, unless `gone` is done before: `None`. It is looked at only while nothing is on its
+    /// way to the server.
+    pub(crate) async fn start_unless(
         &self,
         call: &Call,
         gone: impl Future<Output = ()>,
-    ) -> Result<Option<T>, Error> {
+    ) -> Result<Option<OperationId>, Error> {
         let mut gone = std::pin::pin!(gone);
         let mut attempts = Attempts::new(call.repeat);
         loop {
@@ -176,8 +183,8 @@ impl Client {
                 () = &mut gone => return Ok(None),
                 turn = self.turn(call) => turn,
             };
-            let error = match self.json_once(call).await {
-                Ok(value) => return Ok(Some(value)),
+            let error = match self.json_once::<Started>(call).await {
+                Ok(started) => return Ok(Some(started.uuid)),
                 Err(error) => error,
             };
             drop(turn);

@@ -119,7 +119,7 @@ impl Client {
     pub async fn upload_bytes(&self, bytes: bytes::Bytes) -> Result<FileResponse, Error> {
         // The same content gives the same file, so an upload may be sent twice.
         let call = Call::post("/files").repeatable();
-        let total = bytes.len();
+        let total = bytes.len() as u64;
         self.again(&call, || async {
             // In pieces, so that it is seen to move.
             let mut rest = bytes.clone();
@@ -127,17 +127,8 @@ impl Client {
                 let size = rest.len().min(CHUNK_BYTES);
                 (size > 0).then(|| Ok::<_, std::io::Error>(rest.split_to(size)))
             });
-            let sent = Arc::new(AtomicU64::new(0));
-            let counter = Arc::clone(&sent);
-            let pieces = futures_util::stream::iter(pieces).inspect_ok(move |piece| {
-                counter.fetch_add(piece.len() as u64, Ordering::Relaxed);
-            });
-            let request = self
-                .request(&call)
-                .header(CONTENT_TYPE, "application/octet-stream")
-                .header(CONTENT_LENGTH, total)
-                .body(reqwest::Body::wrap_stream(pieces));
-            self.send_upload(&call, request, &sent).await
+            let pieces = futures_util::stream::iter(pieces);
+            self.send_upload(&call, Some(total), pieces).await
         })
         .await
     }
@@ -174,16 +165,7 @@ impl Client {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
         let call = Call::post("/files");
-        let sent = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&sent);
-        let bytes = bytes.inspect_ok(move |chunk| {
-            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        });
-        let request = self
-            .request(&call)
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .body(reqwest::Body::wrap_stream(bytes));
-        self.send_upload(&call, request, &sent).await
+        self.send_upload(&call, None, bytes).await
     }
 
     /// Makes sure that the server has the file at `path`: hashes it, asks, and sends it only when
@@ -208,20 +190,13 @@ impl Client {
         let file: FileResponse = self
             .again(&call, || async {
                 let source = tokio::fs::File::open(path).await.map_err(unreadable)?;
-                let sent = Arc::new(AtomicU64::new(0));
-                let (counter, progress) = (Arc::clone(&sent), progress.clone());
+                let (mut done, progress) = (0, progress.clone());
                 let stream = ReaderStream::with_capacity(source.take(total), CHUNK_BYTES)
                     .inspect_ok(move |chunk| {
-                        let size = chunk.len() as u64;
-                        let done = counter.fetch_add(size, Ordering::Relaxed) + size;
+                        done += chunk.len() as u64;
                         progress(UploadStep::Sending { done, total });
                     });
-                let request = self
-                    .request(&call)
-                    .header(CONTENT_TYPE, "application/octet-stream")
-                    .header(CONTENT_LENGTH, total)
-                    .body(reqwest::Body::wrap_stream(stream));
-                self.send_upload(&call, request, &sent).await
+                self.send_upload(&call, Some(total), stream).await
             })
             .await?;
         if file.sha256.eq_ignore_ascii_case(&sha256) {
@@ -238,12 +213,28 @@ impl Client {
 
     /// Sends a body whose size has no bound in time: it fails only when for
     /// [`Config::idle_timeout`](crate::Config::idle_timeout) nothing moves.
-    async fn send_upload(
+    async fn send_upload<S, E>(
         &self,
         call: &Call,
-        request: reqwest::RequestBuilder,
-        sent: &AtomicU64,
-    ) -> Result<FileResponse, Error> {
+        size: Option<u64>,
+        bytes: S,
+    ) -> Result<FileResponse, Error>
+    where
+        S: Stream<Item = Result<bytes::Bytes, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let sent = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&sent);
+        let bytes = bytes.inspect_ok(move |chunk| {
+            counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        });
+        let mut request = self
+            .request(call)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .body(reqwest::Body::wrap_stream(bytes));
+        if let Some(size) = size {
+            request = request.header(CONTENT_LENGTH, size);
+        }
         let after = self.idle_timeout();
         let mut answer = std::pin::pin!(async {
             let response = request

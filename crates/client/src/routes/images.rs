@@ -4,7 +4,7 @@ use contree_api::image::{Image, ImageImportRequest, ImageImportResponse, ImageLi
 use contree_api::{ImageId, OperationId, Tag};
 use reqwest::Method;
 
-use crate::call::{Call, Started};
+use crate::call::Call;
 use crate::{Client, Error};
 
 /// Which images a list has. Left out: all of the project and the public ones, newest first.
@@ -89,9 +89,7 @@ impl Client {
         request: &ImageImportRequest,
         gone: impl Future<Output = ()>,
     ) -> Result<Option<OperationId>, Error> {
-        let call = import_call(request);
-        let started = self.json_unless::<Started>(&call, gone);
-        Ok(started.await?.map(|started| started.uuid))
+        self.start_unless(&import_call(request), gone).await
     }
 }
 

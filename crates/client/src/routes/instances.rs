@@ -4,7 +4,7 @@ use contree_api::OperationId;
 use contree_api::instance::{InstanceSpawnRequest, InstanceSpawnResponse};
 use serde_json::Value;
 
-use crate::call::{Call, Started};
+use crate::call::Call;
 use crate::{Client, Error};
 
 impl Client {
@@ -30,9 +30,7 @@ impl Client {
         request: &InstanceSpawnRequest,
         gone: impl Future<Output = ()>,
     ) -> Result<Option<OperationId>, Error> {
-        let call = spawn_call(request);
-        let started = self.json_unless::<Started>(&call, gone);
-        Ok(started.await?.map(|started| started.uuid))
+        self.start_unless(&spawn_call(request), gone).await
     }
 }
 

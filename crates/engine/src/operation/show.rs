@@ -4,7 +4,6 @@
 //! One may end at any moment, also while it is being shown. So how a live one stands is looked at
 //! once, and all that is shown of it goes by that: in memory an end has no result.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,28 +43,30 @@ impl Engine {
         {
             return Ok(self.live_operations(identity.project_id, filter, status));
         }
-        // Before the records are read, on which all are PENDING that have not ended, and those that
-        // have ended a moment before anybody is told: until then they go on.
-        let lived: HashMap<OperationId, OperationSummary> = self
-            .live_set()
-            .of_project(identity.project_id)
-            .iter()
-            .map(|live| (live.id, live.summary()))
-            .collect();
         let stored = self
             .records()
             .operations(identity.project_id, filter)
             .await?;
-        let lives = |id| {
-            let accepted_since = || self.live_set().get(id).map(|live| live.summary());
-            let shown = lived.get(&id).cloned().or_else(accepted_since)?;
-            (!shown.status.is_terminal()).then_some(shown)
-        };
-        Ok(stored
-            .into_iter()
-            .map(|stored| lives(stored.id).unwrap_or_else(|| summary(&stored)))
-            .filter(|shown| filter.status.is_none_or(|status| shown.status == status))
-            .collect())
+        let mut shown = Vec::with_capacity(stored.len());
+        for stored in stored {
+            let id = stored.id;
+            let live = self.live_set().get(id).map(|live| live.summary());
+            // On record all are PENDING that have not ended, and those that have are ended a moment
+            // before anybody is told: until then they go on.
+            let summary = match live {
+                Some(live) if !live.status.is_terminal() => live,
+                _ if stored.status.is_terminal() => summary(&stored),
+                // It has ended since the records were read.
+                _ => {
+                    let now = self.records().operation(identity.project_id, id).await?;
+                    summary(&now.unwrap_or(stored))
+                }
+            };
+            if filter.status.is_none_or(|status| summary.status == status) {
+                shown.push(summary);
+            }
+        }
+        Ok(shown)
     }
 
     /// On record they are all PENDING, so their states are looked at in memory.
