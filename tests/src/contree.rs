@@ -138,6 +138,8 @@ impl Contree {
         command
             .args(args)
             .env("CONTREE_HOME", self.home.path())
+            // The machine may be busy with other tests.
+            .env("CONTREE_PATIENCE", "60")
             .env("CONTREE_SESSION", &self.session);
         command
     }

@@ -9,10 +9,19 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// How long to wait for an answer that a command can do without: as long as is usual for it, or
+/// `CONTREE_PATIENCE` seconds.
+pub(crate) fn patience(usual: Duration) -> Duration {
+    variable("CONTREE_PATIENCE")
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds.parse().ok()?).ok())
+        .unwrap_or(usual)
 }
 
 /// The first of some variables that is set, with its name.

@@ -2,6 +2,8 @@
 //! the command. Where a command does not listen, [`end_unless_heard`] ends the process.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
@@ -12,6 +14,18 @@ use crate::output::Output;
 
 /// How many listen now.
 static LISTENING: AtomicUsize = AtomicUsize::new(0);
+
+/// When somebody who listened last heard one.
+static HEARD: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// How much later than a listener the thread of [`end_unless_heard`] may hear the same Ctrl-C. The
+/// listener may have done what it asks for by then, and not listen any more.
+const LATE: Duration = Duration::from_secs(1);
+
+fn was_just_heard() -> bool {
+    let heard = *HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+    heard.is_some_and(|heard| heard.elapsed() < LATE)
+}
 
 /// How many listen to Ctrl-C now: the interactive shell leaves it to the command where that does.
 pub(crate) fn listening() -> usize {
@@ -46,7 +60,7 @@ pub(crate) fn end_unless_heard(output: Output) {
     let terminal = tcgetattr(std::io::stdin()).ok();
     let wait = async move {
         while signals.recv().await.is_some() {
-            if listening() > 0 {
+            if listening() > 0 || was_just_heard() {
                 continue;
             }
             if let Some(terminal) = &terminal {
@@ -95,6 +109,7 @@ impl Interrupts {
                 if !is_heard {
                     return;
                 }
+                *HEARD.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 sender.send_modify(|count| *count += 1);
                 next = Box::pin(tokio::signal::ctrl_c());
             }

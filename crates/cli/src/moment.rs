@@ -27,7 +27,11 @@ pub(crate) struct Moment(Timestamp);
 impl Moment {
     /// For requests.
     pub(crate) fn wire(self) -> String {
-        format!("{}+00:00", self.0.strftime("%Y-%m-%dT%H:%M:%S"))
+        // To the microsecond, as the server tells moments: without it `--until 0s` leaves out what
+        // is of this very second.
+        let nanosecond = self.0.subsec_nanosecond();
+        let moment = self.0 - SignedDuration::from_nanos((nanosecond % 1_000).into());
+        format!("{}+00:00", moment.strftime("%Y-%m-%dT%H:%M:%S%.f"))
     }
 
     /// To compare with.
@@ -268,7 +272,9 @@ mod tests {
 
     #[test]
     fn on_the_wire() {
-        let moment = Moment("2026-11-22T08:00:00.5Z".parse().unwrap());
+        let moment = Moment("2026-11-22T08:00:00Z".parse().unwrap());
         assert_eq!(moment.wire(), "2026-11-22T08:00:00+00:00");
+        let moment = Moment("2026-11-22T08:00:00.000123456Z".parse().unwrap());
+        assert_eq!(moment.wire(), "2026-11-22T08:00:00.000123+00:00");
     }
 }

@@ -8,7 +8,7 @@ use contree_api::whoami::{Permission, WhoAmI};
 
 use crate::context::{Context, client_of};
 use crate::failure::{Doing as _, Failure};
-use crate::home::{first_variable, variable};
+use crate::home::{first_variable, patience, variable};
 use crate::output::{Columns, Row};
 use crate::profile::{
     AuthType, IAM_URL, PROJECT_VARIABLES, Profile, Profiles, TOKEN_VARIABLES, check_name,
@@ -17,7 +17,7 @@ use crate::question;
 
 /// Where a server of one's own listens by default.
 const LOCAL_URL: &str = "http://127.0.0.1:9450";
-/// How long `auth list` waits for each server.
+/// How long `auth list` waits for each server, unless told otherwise.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Save a token, and manage saved ones
@@ -290,7 +290,7 @@ async fn check(context: &Context, profile: &Profile) -> &'static str {
     let Ok(client) = client_of(profile, &context.output) else {
         return "error";
     };
-    match tokio::time::timeout(CHECK_TIMEOUT, client.whoami()).await {
+    match tokio::time::timeout(patience(CHECK_TIMEOUT), client.whoami()).await {
         Ok(Ok(whoami)) => {
             let may_list = whoami.permissions.get(Permission::List.name());
             if may_list == Some(&true) {

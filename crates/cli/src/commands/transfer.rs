@@ -194,6 +194,7 @@ pub(super) async fn transfer(
     telling: Telling<'_>,
 ) -> Result<(String, String), Failure> {
     let mut interrupts = Interrupts::listen();
+    let told_to_end = told_to_end();
     let mut pace = Pace::start(&context.output, telling, from.size());
     let failed = || telling.failed.to_owned();
     let moving = async {
@@ -222,30 +223,32 @@ pub(super) async fn transfer(
     tokio::select! {
         moved = moving => moved?,
         _ = interrupts.next() => return Err(Failure::interrupted()),
-        code = told_to_end() => return Err(Failure::silent(code)),
+        code = told_to_end => return Err(Failure::silent(code)),
     }
     Ok(pace.end())
 }
 
-/// Waits until someone tells this program to end, so that nothing half is left behind; the exit
-/// code as shells have it for the signal.
+/// Listens, from this call on, to whoever tells this program to end, so that nothing half is left
+/// behind; the exit code as shells have it for the signal.
 #[cfg(unix)]
-async fn told_to_end() -> u8 {
+fn told_to_end() -> impl Future<Output = u8> {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let kinds = [SignalKind::terminate(), SignalKind::hangup()];
-    let [Ok(mut terminate), Ok(mut hang_up)] = kinds.map(signal) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => 128 + 15,
-        _ = hang_up.recv() => 128 + 1,
+    let signals = [SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    async {
+        let [Ok(mut terminate), Ok(mut hang_up)] = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => 128 + 15,
+            _ = hang_up.recv() => 128 + 1,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn told_to_end() -> u8 {
-    std::future::pending().await
+fn told_to_end() -> impl Future<Output = u8> {
+    std::future::pending()
 }
 
 /// How far it is, told on a bar or now and then in a line.

@@ -25,13 +25,14 @@ use contree_client::{Client, ImageFilter, OperationFilter};
 use tokio::time::{Instant, timeout_at};
 
 use crate::context::Context;
+use crate::home::patience;
 use crate::session::Store;
 use remembered::{Memory, OPERATIONS_TTL, TAGS_TTL};
 
 pub(crate) use request::{answer, arguments};
 pub(crate) use shells::{Shell, registration};
 
-/// How long somebody who pressed Tab waits, at most.
+/// How long somebody who pressed Tab waits, at most, unless told otherwise.
 const PATIENCE: Duration = Duration::from_millis(700);
 /// So many tags are asked for: one page of the server, and more than anybody looks through.
 const TAGS: u32 = 1_000;
@@ -174,7 +175,7 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     async fn new(context: &'a Context) -> Self {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience(PATIENCE);
         let store = async {
             if context.has_store() {
                 context.store().await.ok()

@@ -57,6 +57,7 @@ impl Home {
             .env("CONTREE_HOME", self.folder.path())
             .env("CONTREE_SESSION", "test")
             .env("CONTREE_NO_UPDATE_CHECK", "1")
+            .env("CONTREE_PATIENCE", "60")
             .env("TZ", "UTC")
             .env("SHELL", "/bin/bash")
             .stdin(Stdio::null())

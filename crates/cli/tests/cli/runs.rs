@@ -236,9 +236,10 @@ fn nobody_reading_cancels_the_run_quietly() {
 fn other_commands_end_quietly_when_nobody_reads() {
     let fake = Fake::start();
     let home = Home::of(&fake);
-    let mut child = home.start(&["images"], Stdio::null());
-    drop(child.stdout.take());
-    let ended = Ended::of(child).code(141);
+    let (reader, unread) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = home.command(env!("CARGO_BIN_EXE_contree"), &["images"]);
+    let ended = Ended::of(command.stdout(unread).spawn().unwrap()).code(141);
     assert_eq!(ended.stderr, "");
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use contree_api::OperationId;
-use contree_client::{Client, Contree};
+use contree_client::Contree;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -102,11 +102,23 @@ pub(super) async fn wait(context: &Context, args: WaitArgs) -> Result<u8, Failur
         }
     }
     drop(waits);
-    if !waiting.is_empty() {
-        code = code.max(unfinished(context, &client, &mut rows, &waiting).await?);
+    let mut unfinished = 0;
+    for id in waiting {
+        match Told::ask(&client, id, false).await {
+            // It had ended by then, and the word of it came later than the time was up.
+            Ok(told) if told.status().is_terminal() => {
+                code = code.max(report(&mut store, &mut rows, id, &told).await?);
+                continue;
+            }
+            Ok(told) => rows.push(told.row().with("timed_out", true))?,
+            Err(failure) => context.output.failure(&failure),
+        }
+        code = code.max(1);
+        unfinished += 1;
+    }
+    if unfinished > 0 {
         context.output.warn(&format!(
-            "Timeout: {} operation(s) did not finish in {}s",
-            waiting.len(),
+            "Timeout: {unfinished} operation(s) did not finish in {}s",
             args.timeout
         ));
     }
@@ -131,22 +143,4 @@ async fn report(
     rows.push(row)?;
     rows.flush()?;
     Ok(told.outcome())
-}
-
-/// The rows of those that time ran out for.
-async fn unfinished(
-    context: &Context,
-    client: &Client,
-    rows: &mut Rows,
-    waiting: &[OperationId],
-) -> Result<u8, Failure> {
-    for &id in waiting {
-        match Told::ask(client, id, false).await {
-            Ok(told) => {
-                rows.push(told.row().with("timed_out", true))?;
-            }
-            Err(failure) => context.output.failure(&failure),
-        }
-    }
-    Ok(1)
 }

@@ -20,6 +20,7 @@ use contree_api::stream::{ClosableStreamRepr, encode};
 use contree_client::{Client, Error};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 /// Most bytes of one request.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -91,14 +92,16 @@ pub(super) async fn open() -> Opening {
     };
     let mut first = Vec::new();
     let mut is_open = true;
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut deadline = Instant::now() + PATIENCE;
     while !input.reader.is_terminal && first.len() < CHUNK_BYTES {
-        match tokio::time::timeout_at(deadline, input.chunks.recv()).await {
+        match timeout_at(deadline, input.chunks.recv()).await {
             Ok(Some(bytes)) => first.extend_from_slice(&bytes),
             Ok(None) => {
                 is_open = false;
                 break;
             }
+            // On a busy machine the thread may not have had its turn yet.
+            Err(_) if reader::is_ready() => deadline = Instant::now() + PATIENCE,
             Err(_) => break,
         }
     }
@@ -283,6 +286,13 @@ mod reader {
         }
     }
 
+    /// Whether a read would not wait: there is something, or the end.
+    pub(super) fn is_ready() -> bool {
+        let stdin = rustix::stdio::stdin();
+        let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     fn is_foreground() -> bool {
         // Without an answer reading decides.
         rustix::termios::tcgetpgrp(rustix::stdio::stdin())
@@ -300,6 +310,11 @@ mod reader {
     #[derive(Debug)]
     pub(super) struct Reader {
         pub(super) is_terminal: bool,
+    }
+
+    /// Cannot be known here.
+    pub(super) const fn is_ready() -> bool {
+        false
     }
 
     impl Reader {
