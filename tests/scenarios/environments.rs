@@ -13,7 +13,7 @@ async fn privileged_python_is_installed_tagged_and_used_in_a_second_session() {
     let contree = Contree::new(&server);
 
     contree.line("use tag:debian:bookworm").succeeds();
-    contree.line("run apt-get update -qq").succeeds();
+    contree.line("run -t 600 -- apt-get update -qq").succeeds();
     contree
         .line("run -t 600 -- apt-get install -y -qq --no-install-recommends python3")
         .succeeds()

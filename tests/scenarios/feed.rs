@@ -279,7 +279,8 @@ async fn privileged_streams_end_with_their_token() {
 
     let expiring = TokenCreate {
         project: Some("default".to_owned()),
-        expires_in: Some(2),
+        // Long enough to open two streams with it.
+        expires_in: Some(10),
         ..TokenCreate::default()
     };
     let revoked = TokenCreate {

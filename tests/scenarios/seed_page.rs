@@ -103,6 +103,7 @@ fn privileged_every_command_of_the_page() {
     terminal.press(Key::Ctrl('c'));
     assert_eq!(terminal.ended(), 1);
     terminal.shows("Cancelled operation");
+    crate::all_end(&other);
     other
         .line("ps -a --status CANCELLED -q")
         .succeeds()

@@ -1,12 +1,14 @@
 //! A real registry on loopback, filled by real tools.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+/// Longest wait for a registry to listen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running docker-registry, ended when dropped.
 pub struct Registry {
@@ -37,14 +39,11 @@ impl Registry {
 
     fn start(host: &str, credentials: Option<(String, String)>) -> Self {
         let folder = TempDir::with_prefix("contree-registry-").expect("a folder for the registry");
-        let free = TcpListener::bind((host, 0)).expect("a free port");
-        let address = free.local_addr().expect("a free port").to_string();
-        drop(free);
         let path = |name: &str| folder.path().join(name).display().to_string();
         let mut config = format!(
-            "version: 0.1\nlog: {{ level: warn }}\n\
+            "version: 0.1\nlog: {{ level: info }}\n\
              storage: {{ filesystem: {{ rootdirectory: {} }} }}\n\
-             http: {{ addr: \"{address}\" }}\n",
+             http: {{ addr: \"{host}:0\" }}\n",
             path("storage")
         );
         if let Some((user, password)) = &credentials {
@@ -67,17 +66,16 @@ impl Registry {
             .spawn()
             .expect("docker-registry starts");
         let started = Instant::now();
-        while TcpStream::connect(&address).is_err() {
+        let address = loop {
             let ended = child.try_wait().expect("the registry can be waited for");
-            let log = || fs::read_to_string(path("log")).unwrap_or_default();
-            assert!(ended.is_none(), "the registry ended: {}", log());
-            assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "no registry: {}",
-                log()
-            );
+            let log = fs::read_to_string(path("log")).unwrap_or_default();
+            if let Some(address) = listens_at(&log) {
+                break address.to_owned();
+            }
+            assert!(ended.is_none(), "the registry ended: {log}");
+            assert!(started.elapsed() < PATIENCE, "no registry: {log}");
             std::thread::sleep(Duration::from_millis(20));
-        }
+        };
         Self {
             folder,
             address,
@@ -132,6 +130,13 @@ impl Drop for Registry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the registry says in its log of the port it was given, once it listens there.
+fn listens_at(log: &str) -> Option<&str> {
+    let (_, told) = log.split_once("msg=\"listening on ")?;
+    let (address, _) = told.split_once('"')?;
+    Some(address)
 }
 
 /// Runs a tool that must succeed.

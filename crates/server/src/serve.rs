@@ -30,8 +30,9 @@ use crate::{connection, log};
 /// thousand runs at once opens a thousand; what finds no room in the queue is dropped, and tried
 /// again by the client's kernel only after a second. The system's own bound, somaxconn, holds too.
 const BACKLOG: u32 = 4096;
-/// How long answers may go on after the engine has drained.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long answers may go on after the engine has drained. Connections without a request end at
+/// once; this is for clients that are slow to read or to send, or were never going to.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// How long the runtime waits for work on blocking threads at the very end.
 const LAST_THREADS: Duration = Duration::from_secs(1);
 

@@ -172,7 +172,7 @@ def test_output_is_cut_where_asked(any_client, debian):
 
 def test_a_timeout_ends_the_command_and_keeps_its_work(any_client, debian):
     done = run(
-        any_client, "echo begun > /srv/begun; echo out; sleep 60", debian, shell=True, timeout=1
+        any_client, "echo begun > /srv/begun; echo out; sleep 60", debian, shell=True, timeout=3
     )
     state = done.metadata.result.state
     assert (state.timed_out, state.signal, state.exit_code) == (True, 9, -1)

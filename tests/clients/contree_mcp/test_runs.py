@@ -50,7 +50,7 @@ def test_variables_are_kept_and_taken_out_of_the_image(agent):
 
 
 def test_limits_of_a_run(agent):
-    late = agent.run("echo early; sleep 60", timeout=1, disposable=False)
+    late = agent.run("echo early; sleep 60", timeout=3, disposable=False)
     assert late["timed_out"] is True and late["exit_code"] == -1 and late["stdout"] == "early\n"
     assert late["result_image_uuid"]
     assert len(agent.run("seq 100000", truncate_output_at=50)["stdout"]) == 50

@@ -5,7 +5,8 @@ apart at the end a tenth; a suite of hundreds of lines would be nothing but that
 generations of one process. The first loads the libraries below contree-cli. For each walk, which it is told
 of over a socket, it forks a second one, which takes the walk's environment, folder and socket, and loads
 contree-cli as its own entry point does. For each line that comes over that socket this one forks a third,
-which is given the arguments, standard streams and all the rest of its life to contree-cli's `main`.
+which is given the arguments, standard streams and all the rest of its life to contree-cli's `main`. With
+the arguments comes whether standard input is idle.
 """
 
 import gc
@@ -72,12 +73,17 @@ if __name__ == "__main__":
     # The name that argparse prints is taken while loading.
     sys.argv = ["contree"]
     from contree_cli.__main__ import main
+    from contree_cli.cli import run
 
     gc.freeze()
-    words, fds = forked(socket.socket(fileno=fds[0]), 3, waits=True)
+    (words, is_idle), fds = forked(socket.socket(fileno=fds[0]), 3, waits=True)
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv[1:] = words
+    if not is_idle:
+        # How long it waits for input, or its end, before it runs the command as one that is spoken to. There
+        # is one or the other, but on a slow machine not always within the 50 ms that it waits else.
+        run.STDIN_FIRST_CHUNK_TIMEOUT = 10
     os._exit(ended(main))

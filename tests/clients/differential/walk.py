@@ -122,6 +122,8 @@ class Walker:
             "HOME": str(self.home),
             "CONTREE_HOME": str(self.home / "contree"),
             "CONTREE_NO_UPDATE_CHECK": "1",
+            # The machine is busy with other walks.
+            "CONTREE_PATIENCE": "60",
             "CONTREE_SESSION": "work",
             "PYTHONDONTWRITEBYTECODE": "1",
             **self.script.env,
@@ -149,7 +151,7 @@ class Walker:
             else:
                 if self.forks is None:
                     self.forks = Forks(self.work, variables)
-                start = Forked(self.forks, words)
+                start = Forked(self.forks, words, line.stdin is IDLE)
         stdin = filled(line.stdin, self.kept) if isinstance(line.stdin, bytes) else line.stdin
         code, stdout, stderr = run(start, stdin, f"{self.script.name}: {program}: {text}")
         ended = Ended(line.text, program, code, stdout, stderr, line.any_order)
@@ -244,12 +246,13 @@ class Forks:
 class Forked:
     """One line of a loaded contree-cli."""
 
-    def __init__(self, forks, words):
-        self.forks, self.words = forks, words
+    def __init__(self, forks, words, is_idle):
+        self.forks, self.words, self.is_idle = forks, words, is_idle
 
     def start(self, stdin, stdout, stderr):
         fds = [stdin, stdout.fileno(), stderr.fileno()]
-        socket.send_fds(self.forks.door, [json.dumps(self.words).encode()], fds)
+        message = json.dumps([self.words, self.is_idle]).encode()
+        socket.send_fds(self.forks.door, [message], fds)
 
     def wait(self):
         return int(self.forks.door.recv(16))

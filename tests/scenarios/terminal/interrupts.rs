@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use contree_e2e::Key;
 
-use crate::session;
+use crate::{all_end, session};
 
 #[tokio::test]
 async fn privileged_ctrl_c_interrupts_what_runs_then_cancels_it() {
@@ -26,8 +26,7 @@ async fn privileged_ctrl_c_interrupts_what_runs_then_cancels_it() {
     deaf.press(Key::Ctrl('c'));
     assert_eq!(deaf.ended(), 1);
     deaf.shows("error: User interrupted");
-    // It was accepted that it ends; that takes a moment.
-    while contree.line("ps").succeeds().stdout.contains("EXECUTING") {}
+    all_end(&contree);
     contree.line("ps -a").succeeds().shows("CANCELLED");
 }
 
@@ -64,5 +63,6 @@ async fn privileged_ctrl_c_cancels_an_import() {
     terminal.press(Key::Ctrl('c'));
     assert_eq!(terminal.ended(), 1);
     terminal.shows("User interrupted");
+    all_end(&contree);
     contree.line("ps -a").succeeds().shows("CANCELLED");
 }

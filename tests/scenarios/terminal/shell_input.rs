@@ -4,8 +4,11 @@ use std::net::TcpListener;
 
 use contree_e2e::Key;
 use contree_e2e::terminal::cursor_row;
+use reqwest::StatusCode;
+use serde_json::json;
 
 use super::{enter, shell, types};
+use crate::raw::Raw;
 use crate::session;
 
 #[tokio::test]
@@ -34,14 +37,22 @@ async fn privileged_shell_commands_read_what_is_typed() {
 
 #[tokio::test]
 async fn privileged_shell_gets_back_what_a_command_did_not_take() {
-    let (_server, contree) = session().await;
+    let (server, contree) = session().await;
     let mut terminal = shell(&contree);
     // Its input is closed by itself, so what is typed cannot be for it.
-    enter(&mut terminal, "exec <&-; echo waits; sleep 2");
+    enter(
+        &mut terminal,
+        "exec <&-; echo waits; until test -e /go; do sleep 0.1; done",
+    );
     terminal.shows("\nwaits");
     terminal.hides_typing(false);
     terminal.type_text("echo typed");
     terminal.shows("echo typed");
+    let running = contree.line("ps -q").succeeds().stdout;
+    let path = format!("/v1/operations/{}/subprocesses", running.trim());
+    let go = json!({"command": "touch", "args": ["/go"]});
+    let started = Raw::new(&server).post(&path, &go).await;
+    assert_eq!(started.status, StatusCode::CREATED, "{started:?}");
     terminal.cursor_row_is("(main) / $ echo typed");
     terminal.type_text(" ahead");
     terminal.press(Key::Enter);

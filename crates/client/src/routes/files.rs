@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use contree_api::file::{File, FileList, FileResponse};
 use futures_util::{Stream, TryStreamExt as _};
@@ -223,6 +224,10 @@ impl Client {
         S: Stream<Item = Result<bytes::Bytes, E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
+        /// How long it may still take when the time is over: it may have been this process that
+        /// stood still, and not the server.
+        const GRACE: Duration = Duration::from_secs(1);
+
         let sent = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&sent);
         let bytes = bytes.inspect_ok(move |chunk| {
@@ -245,15 +250,17 @@ impl Client {
             let body = self.read_body(call, response, MAX_ANSWER_BYTES).await?;
             serde_json::from_slice(&body).map_err(|error| call.answer(&error))
         });
-        loop {
+        'moving: loop {
             let before = sent.load(Ordering::Relaxed);
-            match tokio::time::timeout(after, &mut answer).await {
-                Ok(answer) => return answer,
-                Err(_) if sent.load(Ordering::Relaxed) > before => {}
-                Err(_) => {
-                    return Err(self.sent(call).timed_out(after));
+            for patience in [after, GRACE] {
+                if let Ok(answer) = tokio::time::timeout(patience, &mut answer).await {
+                    return answer;
+                }
+                if sent.load(Ordering::Relaxed) > before {
+                    continue 'moving;
                 }
             }
+            return Err(self.sent(call).timed_out(after));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contree_api::event::{EventData, ShutdownReason};
 use contree_api::operation::OperationStatus;
+use contree_api::stream::{ClosableStreamRepr, Encoding};
 use contree_engine::{ErrorKind, EventQuery, OperationFilter};
 use futures_util::StreamExt as _;
 
@@ -252,9 +253,14 @@ async fn privileged_a_nearly_full_disk_takes_nothing() {
 async fn privileged_draining_lets_runs_end_and_keeps_what_waits() {
     let bench = Bench::start_with(|config| config.limits.instance_max_concurrency = 1).await;
     let base = bench.tiny().await;
-    let running = bench
-        .spawn(shell(base, "echo up; sleep 1; echo x > /x"))
-        .await;
+    let input = |close| ClosableStreamRepr {
+        value: String::new(),
+        encoding: Encoding::Ascii,
+        close,
+    };
+    let mut request = shell(base, "echo up; cat; echo x > /x");
+    request.stdin = Some(input(false));
+    let running = bench.spawn(request).await;
     bench.output(running, 1, "up").await;
     let waiting = bench.spawn(shell(base, "echo later")).await;
     let query = EventQuery {
@@ -263,11 +269,28 @@ async fn privileged_draining_lets_runs_end_and_keeps_what_waits() {
     };
     let mut stream = bench.stream(waiting, query).await;
 
-    bench.engine.drain(Duration::from_secs(30)).await;
-    assert!(stream.next().await.is_none());
     let Bench {
         engine, identity, ..
     } = &bench;
+    let draining = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.drain(Duration::from_secs(60)).await }
+    });
+    // The run ends only once nothing new is taken and nothing that waits is started.
+    let begun = async {
+        while engine.ready().await.is_ok() || engine.activity().pending > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), begun)
+        .await
+        .unwrap();
+    engine
+        .write_stdin(identity, running, 1, input(true))
+        .await
+        .unwrap();
+    draining.await.unwrap();
+    assert!(stream.next().await.is_none());
     let refused = engine.spawn(identity, command(base, "true", &[])).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unavailable);
     let refused = engine.ready().await.unwrap_err();

@@ -18,7 +18,11 @@ use crate::protocol::sandbox::Notice;
 use crate::sys::pidfd::{self, End};
 
 /// How long init may take to kill, reap and report the rest before it is killed itself.
-const PATIENCE: Duration = Duration::from_millis(500);
+///
+/// A healthy one takes milliseconds of processor time, which may be scarce: it shares the sandbox's
+/// own limits. When it is killed, what its processes used is not known. So this is only for an init
+/// that is broken, or that is still copying attached files and hears of nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long it may take until the kernel tells how a lost init ended, and the launcher's end is
 /// seen if that was why.

@@ -1,28 +1,33 @@
-//! What the probes say about the machine the tests run on, which runs sandboxes.
+//! What the probes say about the machine the tests run on, which runs sandboxes. The trial has a
+//! network of its own: the filter it loads has the same name in every trial, and others may be
+//! under way on the machine's.
 
 use std::path::PathBuf;
 
 use contree_sandbox::probe::{State, Subject, machine};
 
+use crate::network::on_a_machine;
 use crate::world::LAUNCHER;
 
-#[tokio::test]
-async fn privileged_this_machine_is_fit() {
-    let data = tempfile::tempdir().unwrap();
-    let subject = Subject {
-        data_dir: data.path().join("not/yet/there"),
-        launcher: PathBuf::from(LAUNCHER),
-    };
-    let findings = machine(&subject).await;
-    for finding in &findings {
-        println!("{finding:?}");
-        assert_ne!(finding.state, State::Missing, "{finding:?}");
-    }
-    let tables = std::process::Command::new("nft")
-        .args(["list", "tables"])
-        .output()
-        .unwrap();
-    assert!(!String::from_utf8_lossy(&tables.stdout).contains("contree_30"));
+#[test]
+fn privileged_this_machine_is_fit() {
+    on_a_machine(|_world| async {
+        let data = tempfile::tempdir().unwrap();
+        let subject = Subject {
+            data_dir: data.path().join("not/yet/there"),
+            launcher: PathBuf::from(LAUNCHER),
+        };
+        let findings = machine(&subject).await;
+        for finding in &findings {
+            println!("{finding:?}");
+            assert_ne!(finding.state, State::Missing, "{finding:?}");
+        }
+        let tables = std::process::Command::new("nft")
+            .args(["list", "tables"])
+            .output()
+            .unwrap();
+        assert!(!String::from_utf8_lossy(&tables.stdout).contains("contree_30"));
+    });
 }
 
 #[tokio::test]

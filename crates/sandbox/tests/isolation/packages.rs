@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use contree_sandbox::Process;
 
-use crate::sandboxes::{World as Sandboxes, finish, process};
+use crate::sandboxes::{World as Sandboxes, finish_within, process};
+
+/// Longest wait for the mirror and the installation: less than a test may take at all.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A tar of a Debian root, where the test runner has put one.
 fn debian() -> PathBuf {
@@ -76,7 +79,7 @@ async fn privileged_packages_install() {
         ])
     };
     let (sandbox, running) = sandboxes.host.spawn(job).await.expect("a sandbox");
-    let outcome = finish(running).await;
+    let outcome = finish_within(PATIENCE, running).await;
     sandbox.gone().await;
     let text = outcome.ok();
     assert!(text.contains("Hello, world!\n"), "{text}");

@@ -44,8 +44,10 @@ pub(crate) const PRIVATE: [Ipv4Addr; 8] = [
     Ipv4Addr::new(168, 63, 129, 16),
 ];
 
-/// Longer than anything that works takes, for tries that must not.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest wait for what must come, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long what must not come is waited for: much longer than it would take.
+const IN_VAIN: Duration = Duration::from_secs(2);
 
 /// The two namespaces; they and what is in them go when it is dropped.
 pub(crate) struct World {
@@ -209,6 +211,13 @@ pub(crate) trait Guest {
     fn fetch(&self, address: Ipv4Addr, port: u16) -> io::Result<String> {
         self.run(|| fetch(address, port))
     }
+
+    /// Holds it to getting no page from there.
+    #[track_caller]
+    fn fetches_nothing(&self, address: Ipv4Addr, port: u16) {
+        let page = self.run(|| get(address, port, IN_VAIN));
+        assert!(page.is_err(), "{address}: {page:?}");
+    }
 }
 
 impl Guest for Lease {
@@ -225,9 +234,13 @@ impl Guest for Namespace {
 
 /// Gets the page at `address`.
 pub(crate) fn fetch(address: Ipv4Addr, port: u16) -> io::Result<String> {
+    get(address, port, PATIENCE)
+}
+
+fn get(address: Ipv4Addr, port: u16, patience: Duration) -> io::Result<String> {
     let mut stream =
-        TcpStream::connect_timeout(&SocketAddr::new(IpAddr::V4(address), port), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+        TcpStream::connect_timeout(&SocketAddr::new(IpAddr::V4(address), port), patience)?;
+    stream.set_read_timeout(Some(patience))?;
     let mut page = String::new();
     stream.read_to_string(&mut page)?;
     Ok(page)

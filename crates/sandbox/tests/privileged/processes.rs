@@ -256,9 +256,15 @@ async fn privileged_signals_reach_the_whole_group() {
 #[tokio::test]
 async fn privileged_orphans_are_reaped_and_killed() {
     let world = World::new().await;
-    let script = "(setsid sleep 1000 >/dev/null 2>&1 &) ; \
-                  (sleep 0.01 &) ; sleep 0.1; ls -d /proc/[0-9]* | wc -l; grep=x; \
-                  for p in /proc/[0-9]*/stat; do head -c 200 $p 2>/dev/null; done";
+    // Shows all processes once the short orphan is reaped and the long one has become `sleep`.
+    let script = "(setsid sleep 1000 >/dev/null 2>&1 &)
+                  (sh -c 'echo $$ > /short; exec sleep 0.01' &)
+                  until test -s /short && ! test -e /proc/$(cat /short); do sleep 0.01; done
+                  while true; do
+                      all=$(for p in /proc/[0-9]*/stat; do head -c 200 $p 2>/dev/null; done)
+                      case $all in *'(sleep)'*) break;; esac
+                  done
+                  echo \"$all\"";
     let outcome = world.sh(script).await;
     let text = outcome.ok();
     assert!(!text.contains(") Z "), "no zombies: {text}");

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use contree_sandbox::{Limits, Lost, SpawnError};
+use contree_sandbox::{Limits, Lost, OutputPipe, SpawnError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+use tokio::io::AsyncReadExt;
 
 use crate::world::{World, finish, line, within};
 
@@ -70,18 +71,25 @@ async fn privileged_a_fork_bomb_is_bounded() {
     let (sandbox, mut running) = world.host.spawn(job).await.unwrap();
     // Others are not touched by it.
     assert_eq!(world.sh("echo fine").await.ok(), "fine\n");
-    let counted = within(async {
-        let mut said = String::new();
-        while !said.contains("over") && !said.contains("annot fork") {
-            tokio::select! {
-                text = line(&mut running.stdout) => said.push_str(&text),
-                text = line(&mut running.stderr) => said.push_str(&text),
+    // The shell that began it comes to its end, or cannot fork and ends as well.
+    let is_told = |said: &str| said.contains("over") || said.contains("annot fork");
+    let listen = async |pipe: &mut OutputPipe| {
+        let (mut said, mut buffer) = (String::new(), [0; 4096]);
+        loop {
+            let size = pipe.read(&mut buffer).await.unwrap();
+            if size == 0 {
+                return said;
+            }
+            said.push_str(&String::from_utf8_lossy(&buffer[..size]));
+            if is_told(&said) {
+                sandbox.kill();
             }
         }
-        said
-    });
-    counted.await;
-    sandbox.kill();
+    };
+    // Both pipes end when all who could write to them are dead.
+    let both = async { tokio::join!(listen(&mut running.stdout), listen(&mut running.stderr)) };
+    let (out, err) = within(both).await;
+    assert!(is_told(&out) || is_told(&err), "{out}{err}");
     within(sandbox.gone()).await;
     world.end().await;
 }

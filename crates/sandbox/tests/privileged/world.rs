@@ -196,6 +196,11 @@ pub(crate) fn process(argv: &[&str]) -> Process {
 
 /// Reads a process's output to its end and waits for it.
 pub(crate) async fn finish(running: Running) -> Outcome {
+    finish_within(PATIENCE, running).await
+}
+
+/// The same for one that takes its time.
+pub(crate) async fn finish_within(patience: Duration, running: Running) -> Outcome {
     let Running {
         mut stdout,
         mut stderr,
@@ -211,7 +216,10 @@ pub(crate) async fn finish(running: Running) -> Outcome {
         )
         .2
     };
-    let exit = within(all).await.expect("the sandbox is not lost");
+    let exit = tokio::time::timeout(patience, all)
+        .await
+        .expect("in time")
+        .expect("the sandbox is not lost");
     Outcome {
         stdout: out,
         stderr: err,

@@ -14,7 +14,7 @@ async def main() -> None:
     await run.write_stdin("hello\n")
 
     # A second process in the same sandbox.
-    other = await run.exec(shell="until cat /word; do sleep 0.01; done 2>/dev/null")
+    other = await run.exec(shell="until grep . /word; do sleep 0.01; done 2>/dev/null")
     print("seen beside it:", (await other.wait()).stdout)
 
     # From anywhere else the run is found again by its number.

@@ -13,7 +13,7 @@ def main() -> None:
     run.write_stdin("hello\n")
 
     # A second process in the same sandbox.
-    other = run.exec(shell="until cat /word; do sleep 0.01; done 2>/dev/null")
+    other = run.exec(shell="until grep . /word; do sleep 0.01; done 2>/dev/null")
     print("seen beside it:", other.wait().stdout)
 
     # From anywhere else the run is found again by its number.

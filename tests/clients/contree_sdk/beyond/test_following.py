@@ -69,7 +69,9 @@ def test_events_go_on_behind_one(sdk, debian):
 
 def test_further_processes(sdk, debian):
     run = sdk.of(debian.run(shell="echo of the command > /shared; cat", stdin=PIPE).start())
-    other = sdk.of(run.exec(shell="while ! cat /shared; do sleep 0.01; done 2>/dev/null; exit 4"))
+    # The file is there before its content is.
+    script = "until grep . /shared; do sleep 0.01; done 2>/dev/null; exit 4"
+    other = sdk.of(run.exec(shell=script))
     assert other.spid == 2
     result = sdk.done(other)
     assert (result.stdout, result.exit_code) == ("of the command\n", 4)
@@ -226,9 +228,9 @@ def test_a_layer_that_grows_too_large(sdk, debian):
 
 
 def test_what_else_a_result_tells(sdk, debian):
-    done = sdk.done(debian.run(shell="sleep 3000", timeout=1))
+    done = sdk.done(debian.run(shell="sleep 3000", timeout=3))
     assert done.result.timed_out is True
     assert done.result.signal == signal.SIGKILL
     assert done.result.operation_uuid
-    assert done.result.metadata["timeout"] == 1
+    assert done.result.metadata["timeout"] == 3
     assert sdk.done(debian.run("true")).result.signal is None

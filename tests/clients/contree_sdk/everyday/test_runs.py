@@ -70,10 +70,11 @@ def test_the_environment_may_be_preserved(sdk, debian):
 
 
 def test_a_command_that_takes_too_long(open_sdk):
-    # Asked late, as the SDK itself waits no longer than the command may take: a whole second.
-    sdk = open_sdk(operation_poll_secs_min=2, operation_poll_secs_max=2)
+    # Asked late, as the published package itself waits no longer than the command may take, three
+    # whole seconds: it asks at once, and then seconds after the command's end.
+    sdk = open_sdk(operation_poll_secs_min=8, operation_poll_secs_max=8)
     session = sdk.of(sdk.client.images.use(DEBIAN)).session()
-    script, timeout = "echo begun | tee /begun; sleep 30", timedelta(milliseconds=400)
+    script, timeout = "echo begun | tee /begun; sleep 30", timedelta(milliseconds=2400)
     done = sdk.done(session.run(shell=script, disposable=False, timeout=timeout))
     assert (done.exit_code, done.stdout) == (-1, "begun\n")
     # The session goes on with what was written.

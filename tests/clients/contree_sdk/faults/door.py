@@ -248,17 +248,21 @@ def cut_after(marker: bytes, then: Callable[[socket.socket], None] | None = None
     return fault
 
 
-def dripped(pause: float) -> Fault:
-    """The server's answer byte by byte."""
+def dripped(seconds: float) -> Fault:
+    """The server's answer in small pieces, spread over so many seconds."""
     waiting = threading.Event()
 
     def fault(request: Request) -> None:
         request.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        answer = b""
         with request.to_server() as server:
             while part := server.recv(65536):
-                for byte in part:
-                    request.client.sendall(bytes([byte]))
-                    waiting.wait(pause)
+                answer += part
+        size = max(len(answer) // 70, 1)
+        pieces = [answer[start : start + size] for start in range(0, len(answer), size)]
+        for piece in pieces:
+            waiting.wait(seconds / len(pieces))
+            request.client.sendall(piece)
 
     return fault
 

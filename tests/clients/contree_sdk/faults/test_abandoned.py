@@ -73,6 +73,17 @@ async def comes(condition) -> None:
         await asyncio.sleep(0.02)
 
 
+async def settled(number) -> int:
+    """Waits until this has not changed for two seconds: what was on its way has arrived."""
+    end = time.monotonic() + PATIENCE
+    now, before = number(), None
+    while now != before:
+        assert time.monotonic() < end
+        await asyncio.sleep(2)
+        now, before = number(), now
+    return now
+
+
 async def test_a_run_that_was_not_taken_yet_is_never_started(through, door, marker):
     door.keep(SPAWN, refused(429, "the queue is full", Retry_After="0"))
     client = through()
@@ -81,7 +92,7 @@ async def test_a_run_that_was_not_taken_yet_is_never_started(through, door, mark
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    asked = door.count(SPAWN)
+    asked = await settled(lambda: door.count(SPAWN))
     door.forget()
     # The server takes runs again, and would have been asked many times in this one's second.
     image = await client.images.use(DEBIAN)
@@ -93,12 +104,14 @@ async def test_a_run_that_was_not_taken_yet_is_never_started(through, door, mark
 async def test_a_run_is_cancelled_however_long_the_server_takes(through, door, marker):
     answers = threading.Event()
     door.put(CANCEL, kept_until(answers, refused(503, "not now")))
-    task = asyncio.ensure_future(long_run(through(), marker))
+    # Longer than any answer is held back here: a request that times out would be sent again.
+    task = asyncio.ensure_future(long_run(through(transport_timeout=60), marker))
     await comes(lambda: statuses(marker) == ["EXECUTING"])
     task.cancel()
     # The server has not answered; whoever cancels does not wait for ever.
     with pytest.raises(asyncio.CancelledError):
         await task
+    await comes(lambda: door.count(CANCEL) == 1)
     assert (door.count(CANCEL), statuses(marker)) == (1, ["EXECUTING"])
     answers.set()
     await comes(lambda: statuses(marker) == ["CANCELLED"])
@@ -120,7 +133,9 @@ async def test_an_import_is_cancelled_however_often_its_task_is(through, door):
     taken = answered(202, f'{{"uuid": "{uuid.uuid4()}"}}', Content_Type="application/json")
     door.put(IMPORT, kept_until(answers, taken))
     door.put(CANCEL, answered(204))
-    task = asyncio.ensure_future(through().images.import_from("debian:bookworm"))
+    # Longer than any answer is held back here: a request that times out ends the import.
+    client = through(transport_timeout=60)
+    task = asyncio.ensure_future(client.images.import_from("debian:bookworm"))
     await comes(lambda: door.count(IMPORT) == 1)
     task.cancel()
     await asyncio.sleep(0)
@@ -149,8 +164,10 @@ async def test_a_run_ends_with_its_scope_of_anyio(through, door, marker):
 
 async def test_a_run_whose_time_is_up_and_whose_cancelling_is_not_confirmed(through, door):
     door.put(CANCEL, lost)
-    client = through(operation_run_timeout=0.5)
-    image = await client.images.use(DEBIAN)
+    image = await through().images.use(DEBIAN)
+    # It may take so long itself that the client's time is certainly up first.
+    process = image.popen(["sleep", "600"], timeout=700)
+    assert await process.poll() is None
     with pytest.raises(OperationTimedOutError):
-        await image.run("sleep", args=["600"])
+        await process.communicate(timeout=0.5)
     assert door.count(CANCEL) == 2

@@ -91,10 +91,15 @@ async def test_runs_wait_through_a_restart(config, server):
     await statuses(server, {"SUCCESS": 1})
     image = await client.images.use("tiny:1")
 
-    executing = asyncio.ensure_future(image.run("sleep", args=["3000"]))
+    # Started by themselves: a run whose answer is lost on the way is not asked for again.
+    executing = asyncio.ensure_future(await image.run("sleep", args=["3000"]).start())
     await statuses(server, {"EXECUTING": 1})
-    waiting = [asyncio.ensure_future(image.run("echo", args=[str(n)])) for n in range(5)]
+    started = [await image.run("echo", args=[str(n)]).start() for n in range(5)]
+    waiting = [asyncio.ensure_future(run) for run in started]
     await statuses(server, {"EXECUTING": 1, "PENDING": 5})
+    async with asyncio.timeout(60):
+        while not door.count("GET /v1/operations/events"):
+            await asyncio.sleep(0.02)
 
     door.shut()
     server.kill()

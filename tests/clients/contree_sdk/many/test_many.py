@@ -14,6 +14,10 @@ from conftest import DEBIAN
 from contree_sdk import Contree, ContreeSync
 
 RUNS = 1000
+# Connections for all of them. At most 32 starts and 32 questions for results are under way at a
+# time, beside one stream. A connection may be begun for a request that then takes one that has
+# become free, so there are some more.
+FEW = 200
 
 
 @pytest.fixture(autouse=True)
@@ -52,15 +56,13 @@ async def test_a_thousand_at_once(config):
     outputs = await asyncio.gather(*(run(number) for number in range(RUNS)))
     assert outputs == [f"{number}\n" for number in range(RUNS)]
     # Few connections carry all of them, and nothing is left to do.
-    assert most - before < 200
+    assert most - before < FEW
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert threading.active_count() == threads
 
-    # Another round needs no more: nothing has piled up.
-    again = most
-    most = 0
-    await asyncio.gather(*(run(number) for number in range(100)))
-    assert most <= again
+    # With another round there are still few: nothing has piled up.
+    await asyncio.gather(*(run(number) for number in range(300)))
+    assert most - before < FEW
 
 
 async def test_hundreds_are_cancelled(config):
@@ -90,4 +92,4 @@ def test_a_thousand_from_threads(config):
     with ThreadPoolExecutor(RUNS) as threads:
         outputs = list(threads.map(run, range(RUNS)))
     assert outputs == [f"{number}\n" for number in range(RUNS)]
-    assert sockets() < 200
+    assert sockets() < FEW

@@ -75,7 +75,7 @@ script(
     "images/import",
     "-o json images import {registry}/team/tiny:1",
     "images --prefix team/tiny",
-    line("-o json images import {registry}/team/tiny:{1,2}?tag=both", any_order=True),
+    line("-o json images import {registry}/team/tiny:{1,2}", any_order=True),
     "-o json images import docker://{registry}/team/tiny:2",
     "-o json images import -t 600 {registry}/team/tiny:2?tag=a:b",
     line("-o json images import {registry}/team/none {registry}/team/tiny:1", any_order=True),

@@ -33,7 +33,7 @@ script(
     "run no-such-program",
     "run -s 'kill -9 $$'",
     "run -s 'kill -TERM $$'",
-    "run -t 1 -s 'echo so far > /far; sleep 60'",
+    "run -t 3 -s 'echo so far > /far; sleep 60'",
     "run cat /far",
     "run --timeout 1 -D sleep 60",
     "-o json session show",

@@ -1,6 +1,6 @@
 """What differs on a terminal, or is asked there."""
 
-from script import line, script, sh, tty
+from script import line, script, sh, tty, until
 
 PASSWORD = r"assword.*: "
 TOKEN = r"Token.*: "
@@ -44,6 +44,7 @@ script(
     "terminal/interrupts",
     "use {base}",
     line("-o json run -d sleep 300", keep={"one": "uuid"}),
+    until("{one}", "EXECUTING"),
     tty("-L debug op wait {one}", ("operations/", "\x03")),
     "-o json ps -q",
     "kill {one}",

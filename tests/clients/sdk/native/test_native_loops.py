@@ -75,9 +75,12 @@ async def test_cancelling_the_task_cancels_the_run(config, marker, operation):
 async def test_a_timeout_of_the_caller_cancels_the_run(config, marker, operation):
     image = await Contree(config).images.use(DEBIAN)
     prepared = image.run("sleep", args=["600"], env={"MARKER": marker}, timeout=700)
+    task = asyncio.ensure_future(prepared)
+    # What was not sent yet would never be started.
+    id = await asyncio.to_thread(operation, "EXECUTING")
     with pytest.raises((TimeoutError, asyncio.TimeoutError)):
-        await asyncio.wait_for(prepared, 0.5)
-    assert await asyncio.to_thread(operation, "CANCELLED")
+        await asyncio.wait_for(task, 0.5)
+    assert await asyncio.to_thread(operation, "CANCELLED") == id
 
 
 async def test_a_cancelled_task_leaves_the_others_alone(config):

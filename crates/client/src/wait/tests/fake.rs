@@ -83,7 +83,6 @@ impl Fake {
         config.idle_timeout = idle;
         let mut waiter = Waiter::new(Client::new(config).unwrap());
         waiter.linger = linger;
-        waiter.opening = Duration::from_millis(200);
         (fake, Contree { waiter })
     }
 
@@ -250,7 +249,7 @@ pub(super) async fn waiting(
 }
 
 pub(super) async fn succeeds(wait: tokio::task::JoinHandle<Result<OperationStatus, Error>>) {
-    let status = tokio::time::timeout(Duration::from_secs(30), wait).await;
+    let status = tokio::time::timeout(Duration::from_secs(60), wait).await;
     let status = status.expect("the wait ends").unwrap().unwrap();
     assert_eq!(status, OperationStatus::Success);
 }

@@ -150,7 +150,9 @@ async fn a_server_without_a_feed_is_followed() {
 #[tokio::test]
 async fn a_feed_that_stays_broken_is_given_up() {
     for mode in [FeedMode::Status(500), FeedMode::Silent] {
-        let (fake, contree) = Fake::start().await;
+        let (fake, mut contree) = Fake::start().await;
+        // The silence is waited for several times.
+        contree.waiter.opening = Duration::from_millis(200);
         fake.set(mode);
         let operation = contree.operation(fake.add());
         let wait = waiting(&operation).await;

@@ -151,7 +151,9 @@ async fn tags(context: &Context, entries: &[Entry]) -> BTreeMap<String, Vec<Stri
     filter.limit = Some(1_000);
     filter.tagged = true;
     // The tree is local; a server that is away takes nothing from it but the tags.
-    if let Ok(Ok(images)) = tokio::time::timeout(patience(PATIENCE), client.list_images(&filter)).await {
+    if let Ok(Ok(images)) =
+        tokio::time::timeout(patience(PATIENCE), client.list_images(&filter)).await
+    {
         for image in images {
             let id = image.uuid.to_string();
             if let Some(tag) = image.tag
