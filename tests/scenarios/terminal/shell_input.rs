@@ -24,6 +24,8 @@ async fn privileged_shell_commands_read_what_is_typed() {
     // All that is typed from then on is the editor's again.
     for word in ["one", "two", "three"] {
         enter(&mut terminal, "cat; echo done");
+        // The editor has left its line, too; what is typed before shows within it.
+        terminal.cursor_row_is("");
         terminal.hides_typing(false);
         terminal.type_line(word);
         terminal.shows(&format!("\n{word}\n{word}"));
