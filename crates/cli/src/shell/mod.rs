@@ -486,6 +486,10 @@ fn read(
         begun.push('\n');
     }
     begun.push_str(&ahead.rest());
+    // With a printer the editor waits for keys and signals at once. By itself (rustyline 19) it only
+    // reads, and a new size of the terminal that comes just before that is not seen until the next
+    // key. Where there is no terminal there is none.
+    let _printer = editor.create_external_printer();
     editor.readline_with_initial(prompt, (&begun, ""))
 }
 
