@@ -150,30 +150,28 @@ fn ctrl_c_is_a_signal_inside(home: &Home) {
 }
 
 fn a_broken_pipe_ends_the_run(home: &Home) {
-    let mut child = home.start(&["run", "yes"], Stdio::null());
-    let mut some = [0; 100];
-    let mut stdout = child.stdout.take().unwrap();
-    stdout.read_exact(&mut some).unwrap();
-    drop(stdout);
-    let ended = Ended::of(child).code(141);
-    assert_eq!(ended.stderr, "");
+    reads_and_goes(home, &["run", "yes"], 100);
 }
 
 /// Also when all that would be passed on is in the pipe by then, and no write finds out.
 fn a_pipe_that_breaks_late_ends_the_run(home: &Home) {
-    let args = ["run", "-T", "4096", "yes"];
-    let mut child = home.start(&args, Stdio::null());
-    let mut all = [0; 4096];
-    let mut stdout = child.stdout.take().unwrap();
-    stdout.read_exact(&mut all).unwrap();
-    drop(stdout);
-    let ended = Ended::of(child).code(141);
-    assert_eq!(ended.stderr, "");
+    reads_and_goes(home, &["run", "-T", "4096", "yes"], 4096);
     let mut status = last_status(home);
     while status == "EXECUTING" {
         status = last_status(home);
     }
     assert_eq!(status, "CANCELLED");
+}
+
+/// Who reads so many bytes of what a run prints ends it by going away.
+#[track_caller]
+fn reads_and_goes(home: &Home, args: &[&str], bytes: usize) {
+    let mut child = home.start(args, Stdio::null());
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut vec![0; bytes]).unwrap();
+    drop(stdout);
+    let ended = Ended::of(child).code(141);
+    assert_eq!(ended.stderr, "");
 }
 
 fn files_keep_owner_and_mode(home: &Home) {

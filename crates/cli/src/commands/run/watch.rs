@@ -70,7 +70,8 @@ pub(super) async fn watch(
                 waiting = watched.take(frame, writer.is_some());
             }
             () = &mut reader_gone, if passed_on > 0 && passed_on >= truncate => {
-                return Err(unread(client, id).await);
+                give_up(client, id).await;
+                return Err(Failure::silent(BROKEN_PIPE));
             }
             nth = interrupts.next() => {
                 interrupt(context, client, id, nth, interrupts).await?;
@@ -84,9 +85,13 @@ pub(super) async fn watch(
             _ = interrupts.next() => return Err(Failure::interrupted()),
         };
         if let Err(error) = written {
-            let unread = unread(client, id).await;
+            give_up(client, id).await;
             let is_pipe = error.kind() == std::io::ErrorKind::BrokenPipe;
-            return Err(if is_pipe { unread } else { error.into() });
+            return Err(if is_pipe {
+                Failure::silent(BROKEN_PIPE)
+            } else {
+                error.into()
+            });
         }
     }
     if let Some(input) = input
@@ -98,10 +103,9 @@ pub(super) async fn watch(
 }
 
 /// Nobody is left to run it for.
-async fn unread(client: &Client, id: OperationId) -> Failure {
+async fn give_up(client: &Client, id: OperationId) {
     // It may have ended by itself.
     let _ = client.cancel(id).await;
-    Failure::silent(BROKEN_PIPE)
 }
 
 fn lost(id: OperationId, error: contree_client::Error) -> Failure {
